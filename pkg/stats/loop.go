@@ -1,0 +1,178 @@
+package stats
+
+import "sync/atomic"
+
+// Kind is what a connection is doing now.
+type Kind uint8
+
+// The kinds of connection. HTTP is the zero value: a connection starts with it and is not held.
+const (
+	HTTP   Kind = iota // reading a request, answering, or idle between requests
+	Stream             // held as a raw HTTP stream
+	Events             // held as Server-Sent Events
+	Poll               // held as a long poll
+	WS                 // held as a WebSocket
+
+	numKinds
+)
+
+// CloseReason says why a connection ended.
+type CloseReason uint8
+
+// The reasons for the end of a connection.
+const (
+	CloseClient      CloseReason = iota // the client closed or reset it
+	CloseDone                           // answered, and closed as HTTP says
+	CloseTimeoutHead                    // the head of a request did not arrive in time
+	CloseTimeoutIdle                    // no request came in time
+	CloseBadRequest                     // answered an unacceptable request, then closed
+	CloseErrorRead                      // reading failed
+	CloseErrorWrite                     // writing failed
+	CloseSlow                           // its queue was full and the overflow rule is close
+	CloseMemory                         // its queue was among the longest when the memory for queues ran out
+	CloseAction                         // an item's close action, or a held response that ended
+	CloseOverload                       // accepted above the limit and answered 503
+	CloseBackend                        // the backend failed or ended it
+	CloseDrain                          // pushd is stopping
+
+	numCloseReasons
+)
+
+var closeReasons = [numCloseReasons]string{
+	CloseClient:      "client",
+	CloseDone:        "done",
+	CloseTimeoutHead: "timeout-head",
+	CloseTimeoutIdle: "timeout-idle",
+	CloseBadRequest:  "bad-request",
+	CloseErrorRead:   "error-read",
+	CloseErrorWrite:  "error-write",
+	CloseSlow:        "slow",
+	CloseMemory:      "queue-memory",
+	CloseAction:      "close-action",
+	CloseOverload:    "overload",
+	CloseBackend:     "backend",
+	CloseDrain:       "drain",
+}
+
+// String returns the reason's key in Snapshot.Closed.
+func (r CloseReason) String() string {
+	if r >= numCloseReasons {
+		return "unknown"
+	}
+	return closeReasons[r]
+}
+
+// DropReason says why an item was not delivered to one subscription.
+type DropReason uint8
+
+// The reasons for not delivering an item to a subscription.
+const (
+	DropQueueFull   DropReason = iota // the connection's queue was full
+	DropQueueMemory                   // the memory for all queues was used up
+	DropClosing                       // the connection was ending when its turn came
+	DropNoFormat                      // the item has no content for this kind of connection
+
+	numDropReasons
+)
+
+var dropReasons = [numDropReasons]string{
+	DropQueueFull:   "queue-full",
+	DropQueueMemory: "queue-memory",
+	DropClosing:     "closing",
+	DropNoFormat:    "no-format",
+}
+
+// String returns the reason's key in Snapshot.Dropped.
+func (r DropReason) String() string {
+	if r >= numDropReasons {
+		return "unknown"
+	}
+	return dropReasons[r]
+}
+
+// cacheLine is large enough that neighbours which begin and end on one never share a line, also where the processor
+// fetches lines in pairs.
+const cacheLine = 128
+
+// Loop is the counters of one event loop. Only its loop adds to them; anybody may read them. They are padded so that
+// loops side by side in memory do not slow each other down.
+type Loop struct {
+	_ [cacheLine]byte
+
+	Connections   [numKinds]atomic.Int64         // gauge, open connections by Kind
+	Accepted      atomic.Uint64                  // connections accepted
+	Closed        [numCloseReasons]atomic.Uint64 // connections ended by CloseReason
+	Subscriptions atomic.Int64                   // gauge
+	Delivered     atomic.Uint64                  // items written or queued, one for each subscription
+	Dropped       [numDropReasons]atomic.Uint64  // items not delivered by DropReason, one for each subscription
+	Queued        atomic.Int64                   // gauge, bytes held for slow clients
+	BytesOut      atomic.Uint64                  // bytes written to clients
+	Batches       atomic.Uint64                  // batches of events handled
+	Walks         atomic.Uint64                  // walks over a channel's subscribers, finished
+
+	_ [cacheLine]byte
+}
+
+// Move counts a connection that was from and is now to.
+func (l *Loop) Move(from, to Kind) {
+	if from != to {
+		l.Connections[from].Add(-1)
+		l.Connections[to].Add(1)
+	}
+}
+
+// Sum adds up the loops. It fills everything that loops count; Channels, Published and what concerns the process are
+// left to the caller. Counters of one loop are read one after another while it runs, so two of them may be an event
+// apart.
+func Sum(loops []*Loop) Snapshot {
+	s := Snapshot{Closed: make(map[string]uint64), Dropped: make(map[string]uint64), Loops: make([]LoopSnapshot, 0, len(loops))}
+	for _, l := range loops {
+		ls := LoopSnapshot{
+			Accepted:      l.Accepted.Load(),
+			Subscriptions: int(l.Subscriptions.Load()),
+			Delivered:     l.Delivered.Load(),
+			BytesOut:      l.BytesOut.Load(),
+			QueuedBytes:   l.Queued.Load(),
+			Batches:       l.Batches.Load(),
+			Walks:         l.Walks.Load(),
+		}
+		ls.Connections = s.Connections.add(l)
+		for r := range l.Closed {
+			addNonZero(s.Closed, CloseReason(r).String(), l.Closed[r].Load())
+		}
+		for r := range l.Dropped {
+			addNonZero(s.Dropped, DropReason(r).String(), l.Dropped[r].Load())
+		}
+		s.Accepted += ls.Accepted
+		s.Subscriptions += ls.Subscriptions
+		s.Delivered += ls.Delivered
+		s.BytesOut += ls.BytesOut
+		s.QueuedBytes += ls.QueuedBytes
+		s.Loops = append(s.Loops, ls)
+	}
+	return s
+}
+
+// add adds the connections of l to c and returns their number.
+func (c *Connections) add(l *Loop) int {
+	var n [numKinds]int
+	total := 0
+	for k := range n {
+		n[k] = int(l.Connections[k].Load())
+		total += n[k]
+	}
+	c.Total += total
+	c.HTTP += n[HTTP]
+	c.Stream += n[Stream]
+	c.Events += n[Events]
+	c.Poll += n[Poll]
+	c.WS += n[WS]
+	return total
+}
+
+// addNonZero leaves out reasons that never happened, so that a snapshot stays short.
+func addNonZero(m map[string]uint64, key string, n uint64) {
+	if n != 0 {
+		m[key] += n
+	}
+}
