@@ -1,0 +1,249 @@
+package publish
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// Limits of an item's fields.
+const (
+	MaxChannelBytes = 255 // bytes of a channel name
+
+	maxStatusCode   = 999
+	minCloseCode    = 1000 // RFC 6455 section 7.4.2
+	maxCloseCode    = 4999
+	maxControlBytes = 125 // payload of a WebSocket control frame, RFC 6455 section 5.5
+	maxQuotedBytes  = 64  // bytes of a bad value that an error shows
+)
+
+var errNoFormats = errors.New("no formats specified")
+
+// Check reports the first thing in the item that must not be published: a bad channel name, no format, a number out of
+// range, or text that would break out of its place on the wire. The error names the field and is fit for the publisher.
+// Every path into the hub checks: JSON in ParseItem, msgpack in control.
+func (it *Item) Check() error {
+	if err := CheckChannel(it.Channel); err != nil {
+		return err
+	}
+	if it.Formats == 0 {
+		return errNoFormats
+	}
+	// The ids become event ids and Grip-Last values, so they are single lines as well.
+	if err := checkLines(itemObject,
+		field{"id", it.ID}, field{"prev-id", it.PrevID}, field{"epoch", it.Epoch}); err != nil {
+		return err
+	}
+	for k, v := range it.Meta {
+		if !utf8.ValidString(k) || !utf8.ValidString(v) {
+			return fmt.Errorf("%s contains 'meta' with invalid value: %q=%q is not valid UTF-8", itemObject, cut(k), cut(v))
+		}
+	}
+	if it.Size < 0 {
+		return invalidNumber(itemObject, "size", it.Size)
+	}
+	return it.checkFormats()
+}
+
+// CheckChannel reports what is wrong with a channel name: it is empty, longer than MaxChannelBytes, not UTF-8, or
+// contains a control character. A good name costs no allocation.
+func CheckChannel[T string | []byte](name T) error {
+	switch {
+	case len(name) == 0:
+		return errors.New("channel name is empty")
+	case len(name) > MaxChannelBytes:
+		return fmt.Errorf("channel name %q... is %d bytes long, at most %d are allowed", cut(string(name)), len(name), MaxChannelBytes)
+	}
+	for i := 0; i < len(name); {
+		r, size := utf8.DecodeRuneInString(string(name[i:min(i+utf8.UTFMax, len(name))]))
+		if r == utf8.RuneError && size == 1 {
+			return fmt.Errorf("channel name %q is not valid UTF-8 at byte %d", string(name), i)
+		}
+		if unicode.IsControl(r) {
+			return fmt.Errorf("channel name %q has a control character at byte %d", string(name), i)
+		}
+		i += size
+	}
+	return nil
+}
+
+func (it *Item) checkFormats() error {
+	if it.Has(HTTPResponse) {
+		if err := it.Response.check(); err != nil {
+			return err
+		}
+	}
+	if it.Has(HTTPStream) {
+		if err := checkAction(streamObject, it.Stream.Action, it.Stream.ContentFilters); err != nil {
+			return err
+		}
+	}
+	if it.Has(WSMessage) {
+		if err := it.Message.check(); err != nil {
+			return err
+		}
+	}
+	if it.Has(SSE) {
+		return it.Event.check()
+	}
+	return nil
+}
+
+func (r *Response) check() error {
+	if err := checkAction(responseObject, r.Action, r.ContentFilters); err != nil {
+		return err
+	}
+	if r.Code < 0 || r.Code > maxStatusCode {
+		return invalidNumber(responseObject, "code", r.Code)
+	}
+	if err := checkLines(responseObject, field{"reason", r.Reason}); err != nil {
+		return err
+	}
+	for _, h := range r.Headers {
+		if !isToken(h.Name) {
+			return fmt.Errorf("%s contains 'headers' with invalid value: %q is no header name", responseObject, cut(h.Name))
+		}
+		if why := badLine(h.Value); why != "" {
+			return fmt.Errorf("%s contains 'headers' with invalid value: %s: %q %s", responseObject, h.Name, cut(h.Value), why)
+		}
+	}
+	if r.BodyPatch == "" {
+		return nil
+	}
+	if r.Body != "" {
+		return fmt.Errorf("%s contains both 'body' and 'body-patch'", responseObject)
+	}
+	array := strings.HasPrefix(strings.TrimLeft(r.BodyPatch, " \t\r\n"), "[")
+	if !array || !utf8.ValidString(r.BodyPatch) || !json.Valid([]byte(r.BodyPatch)) {
+		return fmt.Errorf("%s contains 'body-patch' with invalid value: it is no JSON array", responseObject)
+	}
+	return nil
+}
+
+func (m *Message) check() error {
+	if err := checkAction(messageObject, m.Action, m.ContentFilters); err != nil {
+		return err
+	}
+	if m.Action == Close {
+		if !validCloseCode(m.Code) {
+			return invalidNumber(messageObject, "code", m.Code)
+		}
+		if !utf8.ValidString(m.Reason) || len(m.Reason) > maxControlBytes-2 {
+			return fmt.Errorf("%s contains 'reason' with invalid value: at most %d bytes of UTF-8 are allowed",
+				messageObject, maxControlBytes-2)
+		}
+		return nil
+	}
+	switch m.Type {
+	case Text:
+		if !utf8.ValidString(m.Content) {
+			return fmt.Errorf("%s contains 'content' with invalid value: a text message must be UTF-8", messageObject)
+		}
+	case Binary:
+	case Ping, Pong:
+		if len(m.Content) > maxControlBytes {
+			return fmt.Errorf("%s contains 'content' with invalid value: a ping or pong has at most %d bytes",
+				messageObject, maxControlBytes)
+		}
+	default:
+		return fmt.Errorf("%s contains 'type' with unknown value", messageObject)
+	}
+	return nil
+}
+
+func (e *Event) check() error {
+	if err := checkLines(eventObject, field{"event", e.Event}, field{"id", e.ID}); err != nil {
+		return err
+	}
+	if !utf8.ValidString(e.Data) {
+		return fmt.Errorf("%s contains 'data' with invalid value: an event stream must be UTF-8", eventObject)
+	}
+	if e.Retry < 0 {
+		return invalidNumber(eventObject, "retry", e.Retry)
+	}
+	return nil
+}
+
+// validCloseCode says whether an endpoint may send code in a close frame (RFC 6455 section 7.4.1); 0 stands for 1000.
+func validCloseCode(code int) bool {
+	switch code {
+	case 0:
+		return true
+	case 1004, 1005, 1006, 1015: // reserved: never in a frame
+		return false
+	}
+	return code >= minCloseCode && code <= maxCloseCode
+}
+
+func checkAction(object string, a Action, filters []string) error {
+	if a > Refresh {
+		return fmt.Errorf("%s contains 'action' with unknown value", object)
+	}
+	for _, f := range filters {
+		if !utf8.ValidString(f) {
+			return fmt.Errorf("%s contains 'content-filters' with invalid value: %q is not valid UTF-8", object, cut(f))
+		}
+	}
+	return nil
+}
+
+// field is a named text within an object, to be checked.
+type field struct{ name, value string }
+
+// checkLines refuses fields that would end the line or header in which they are sent.
+func checkLines(object string, fields ...field) error {
+	for _, f := range fields {
+		if why := badLine(f.value); why != "" {
+			return fmt.Errorf("%s contains '%s' with invalid value: %q %s", object, f.name, cut(f.value), why)
+		}
+	}
+	return nil
+}
+
+// badLine says what keeps s from being a single line of text, or "".
+func badLine(s string) string {
+	for i := range len(s) {
+		switch s[i] {
+		case '\r':
+			return "contains CR"
+		case '\n':
+			return "contains LF"
+		case 0:
+			return "contains NUL"
+		}
+	}
+	if !utf8.ValidString(s) {
+		return "is not valid UTF-8"
+	}
+	return ""
+}
+
+// isToken says whether s is a token of RFC 9110 section 5.6.2, as a header name must be.
+func isToken(s string) bool {
+	for i := range len(s) {
+		c := s[i]
+		if c <= ' ' || c >= 0x7f || strings.IndexByte(`"(),/:;<=>?@[\]{}`, c) >= 0 {
+			return false
+		}
+	}
+	return s != ""
+}
+
+func invalidNumber(object, name string, n int) error {
+	return fmt.Errorf("%s contains '%s' with invalid value: %d", object, name, n)
+}
+
+// cut shortens a bad value to what an error shows of it.
+func cut(s string) string {
+	if len(s) <= maxQuotedBytes {
+		return s
+	}
+	n := maxQuotedBytes
+	for n > maxQuotedBytes-utf8.UTFMax && !utf8.RuneStart(s[n]) {
+		n--
+	}
+	return s[:n]
+}
