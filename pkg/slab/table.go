@@ -50,6 +50,14 @@ func (t *Table[T]) Put(id uint32) *T {
 // At returns the record numbered id, which must be in use. The pointer is good until the record is dropped.
 func (t *Table[T]) At(id uint32) *T { return &t.pages[id>>pageShift][id&pageMask] }
 
+// Find returns the record numbered id, which need not be in use: then it is nil, or a zero record.
+func (t *Table[T]) Find(id uint32) *T {
+	if p := int(id >> pageShift); p >= len(t.pages) || t.pages[p] == nil {
+		return nil
+	}
+	return t.At(id)
+}
+
 // Drop ends the use of the record numbered id.
 func (t *Table[T]) Drop(id uint32) {
 	p := int(id >> pageShift)

@@ -32,7 +32,6 @@ const (
 	CloseMemory                         // its queue was among the longest when the memory for queues ran out
 	CloseAction                         // an item's close action, or a held response that ended
 	CloseOverload                       // accepted above the limit and answered 503
-	CloseBackend                        // the backend failed or ended it
 	CloseDrain                          // pushd is stopping
 
 	numCloseReasons
@@ -50,7 +49,6 @@ var closeReasons = [numCloseReasons]string{
 	CloseMemory:      "queue-memory",
 	CloseAction:      "close-action",
 	CloseOverload:    "overload",
-	CloseBackend:     "backend",
 	CloseDrain:       "drain",
 }
 
@@ -67,19 +65,13 @@ type DropReason uint8
 
 // The reasons for not delivering an item to a subscription.
 const (
-	DropQueueFull   DropReason = iota // the connection's queue was full
-	DropQueueMemory                   // the memory for all queues was used up
-	DropClosing                       // the connection was ending when its turn came
-	DropNoFormat                      // the item has no content for this kind of connection
+	DropQueueFull DropReason = iota // the connection's queue was full, and the overflow rule is drop
 
 	numDropReasons
 )
 
 var dropReasons = [numDropReasons]string{
-	DropQueueFull:   "queue-full",
-	DropQueueMemory: "queue-memory",
-	DropClosing:     "closing",
-	DropNoFormat:    "no-format",
+	DropQueueFull: "queue-full",
 }
 
 // String returns the reason's key in Snapshot.Dropped.
