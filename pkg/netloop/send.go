@@ -1,0 +1,146 @@
+package netloop
+
+import (
+	"cmp"
+	"runtime"
+	"slices"
+
+	"golang.org/x/sys/unix"
+
+	"holdfast/pkg/stats"
+)
+
+// Send writes b to the connection. What the socket does not take is copied and queued; a connection whose queue is full
+// is closed, whatever its overflow rule, because an answer cannot be left out.
+func (l *Loop) Send(c uint32, b []byte) {
+	s := l.slots.At(c)
+	if s.fd < 0 || s.flags&flagFinishing != 0 || len(b) == 0 {
+		return
+	}
+	rest, ok := l.write(c, s, b)
+	if !ok || len(rest) == 0 {
+		return
+	}
+	if !l.queues.fits(s.queue, len(rest), l.cfg.MaxQueued) {
+		l.close(c, stats.CloseSlow)
+		return
+	}
+	l.queues.add(&s.queue, &block{bytes: slices.Clone(rest)}, 0, l.stats)
+	s.lastWrite = l.now
+}
+
+// SendShared writes b to each of the connections. Where a socket does not take it all, the rest waits in the
+// connection's queue, by reference to one copy of b for all calls of the same key; so equal keys must mean equal bytes.
+// Where the queue is full, the overflow rule applies. It returns to how many connections b was written or queued, and how
+// many stay but were left out.
+func (l *Loop) SendShared(key uint64, conns []uint32, b []byte) (written, leftOut int) {
+	for _, c := range conns {
+		if l.sends++; l.sends%sendsPerYield == 0 {
+			runtime.Gosched()
+		}
+		s := l.slots.At(c)
+		if s.fd < 0 || s.flags&flagFinishing != 0 {
+			continue
+		}
+		rest, ok := l.write(c, s, b)
+		if !ok {
+			continue
+		}
+		if len(rest) > 0 && !l.keep(c, s, key, b, len(b)-len(rest)) {
+			if s.fd >= 0 {
+				leftOut++
+			}
+			continue
+		}
+		written++
+	}
+	return written, leftOut
+}
+
+// keep queues b from offset off on, by reference, or applies the overflow rule and reports false.
+func (l *Loop) keep(c uint32, s *slot, key uint64, b []byte, off int) bool {
+	if !l.queues.fits(s.queue, len(b)-off, l.cfg.MaxQueued) {
+		if !l.cfg.Drop {
+			l.close(c, stats.CloseSlow)
+		}
+		return false
+	}
+	l.queues.add(&s.queue, l.queues.share(key, b), off, l.stats)
+	s.lastWrite = l.now
+	return true
+}
+
+// write sends b when nothing is queued before it, and returns what the socket did not take. It reports false when the
+// connection broke and was closed.
+func (l *Loop) write(c uint32, s *slot, b []byte) (rest []byte, ok bool) {
+	if s.queue != 0 {
+		return b, true
+	}
+	n, errno := send(int(s.fd), b)
+	switch errno {
+	case 0:
+		s.lastWrite = l.now
+		l.bytesOut += uint64(n)
+		return b[n:], true
+	case unix.EAGAIN, unix.EINTR, unix.ENOBUFS, unix.ENOMEM:
+		return b, true // an edge tells when there is room: TCP answers EAGAIN when it is out of memory, too
+	default:
+		l.broken(c, errno, stats.CloseErrorWrite)
+		return nil, false
+	}
+}
+
+// flush writes what waits in the connection's queue.
+func (l *Loop) flush(c uint32, s *slot) {
+	for s.queue != 0 {
+		b := l.queues.head(s.queue, l.buf[:0])
+		n, errno := send(int(s.fd), b)
+		switch errno {
+		case 0:
+			s.lastWrite = l.now
+			l.bytesOut += uint64(n)
+			l.queues.advance(&s.queue, n, l.stats)
+			if s.flags&flagFinishing != 0 {
+				l.wheel.Arm(c, l.now+ticks(lingerTime)) // the grace is for one that takes nothing
+			}
+		case unix.EINTR:
+			continue
+		case unix.EAGAIN, unix.ENOBUFS, unix.ENOMEM:
+			return
+		default:
+			l.broken(c, errno, stats.CloseErrorWrite)
+			return
+		}
+		if n < len(b) {
+			return
+		}
+	}
+	l.drained(c, s)
+}
+
+// shed closes connections with the longest queues, a bounded number of them in one batch, until the daemon is within its
+// budget again, or this loop within its share of it: the clients of a loop do not pay for those of another. It reports
+// whether there is more to close.
+func (l *Loop) shed() (more bool) {
+	if !l.queues.over() {
+		return false
+	}
+	type entry struct {
+		conn uint32
+		cost int
+	}
+	var longest []entry
+	for id := range l.slots.All() {
+		if s := l.slots.At(id); s.fd >= 0 && s.queue != 0 {
+			longest = append(longest, entry{id, l.queues.all.At(s.queue).cost})
+		}
+	}
+	slices.SortFunc(longest, func(a, b entry) int { return cmp.Compare(b.cost, a.cost) })
+	for _, e := range longest[:min(len(longest), batchSheds)] {
+		if !l.queues.over() {
+			return false
+		}
+		l.close(e.conn, stats.CloseMemory)
+	}
+	return l.queues.over() && len(longest) > batchSheds
+}
