@@ -1,0 +1,53 @@
+package hub
+
+import (
+	"sync/atomic"
+
+	"golang.org/x/sync/semaphore"
+
+	"holdfast/pkg/publish"
+)
+
+// Batch is a run of items that a publisher hands over together, and what becomes of each.
+type Batch struct {
+	Deliveries []Delivery
+	// Done is called once, when every item's fate is known: on the goroutine of the last loop that ended its walk, or
+	// on the publisher's own when nobody subscribes. It must not block. Receivers of each delivery are final by then.
+	Done func(*Batch)
+
+	waiting atomic.Int32 // deliveries whose fate is not known
+	bytes   int64        // charged to room until then
+	room    *semaphore.Weighted
+}
+
+// known counts one delivery whose fate is known.
+func (b *Batch) known() {
+	if b.waiting.Add(-1) == 0 {
+		b.room.Release(b.bytes)
+		b.Done(b)
+	}
+}
+
+// Delivery is one item on its way to its subscribers.
+type Delivery struct {
+	Item publish.Item
+
+	batch     *Batch
+	channel   channel
+	loops     atomic.Int32 // loops that have not ended their walk
+	receivers atomic.Int32
+}
+
+// Receivers is the number of subscriptions on this node to which the item was handed: written or queued, neither
+// filtered nor dropped. It is final when the batch's Done is called.
+func (d *Delivery) Receivers() int { return int(d.receivers.Load()) }
+
+// end notes that one loop has handed the item to n subscriptions and is done with it.
+func (d *Delivery) end(n int) {
+	if n > 0 {
+		d.receivers.Add(int32(n))
+	}
+	if d.loops.Add(-1) == 0 {
+		d.batch.known()
+	}
+}

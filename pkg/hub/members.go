@@ -1,0 +1,173 @@
+package hub
+
+import (
+	"holdfast/pkg/publish"
+	"holdfast/pkg/slab"
+	"holdfast/pkg/stats"
+)
+
+// Effect says what an item is to a kind of subscriber.
+type Effect uint8
+
+// The effects.
+const (
+	Nothing Effect = iota // the item has nothing for it
+	Deliver               // it gets the encoded bytes
+	End                   // it gets the encoded bytes, if any, and its connection ends
+)
+
+// Encoder appends to dst what an item looks like to one kind of subscriber.
+type Encoder func(dst []byte, it *publish.Item) ([]byte, Effect)
+
+// Sink takes what a walk hands out.
+type Sink interface {
+	// Deliver writes b, which holds a number of items, to each of the connections. Equal keys mean equal bytes. It
+	// returns the number of connections to which b was written or queued.
+	Deliver(key uint64, conns []uint32, b []byte, items int) (handed int)
+	// End ends each of the connections in good order.
+	End(conns []uint32)
+}
+
+// Members keeps the subscriptions of one loop's connections, and the items that wait for them. It belongs to the loop's
+// goroutine.
+type Members struct {
+	dir      *Directory
+	loop     int
+	encoders []Encoder
+	sink     Sink
+	stats    *stats.Loop
+
+	byChannel compactMap[uint32, uint32] // channel number to number in locals
+	locals    slab.Slab[local]
+	groups    slab.Slab[group]
+	subs      slab.Slab[subscription]
+
+	walks      turns // channels that have items waiting
+	spare      []*walk
+	spareBytes int // of those
+	walkKey    uint64
+	conns      []uint32 // scratch: one slice of a walk
+}
+
+// local is a channel with subscribers in this loop.
+type local struct {
+	channel channel
+	groups  uint32 // first of its groups
+	walk    *walk  // nil: nothing waits
+}
+
+// group is the subscribers of a channel whose connections take the same encoding.
+type group struct {
+	local   uint32
+	next    uint32 // group of the same channel
+	first   uint32 // subscription
+	encoder uint8
+}
+
+// subscription is one connection in one group. It stands in two lists: of its group, and of its connection.
+type subscription struct {
+	conn       uint32
+	group      uint32
+	prev, next uint32 // of its group
+	more       uint32 // of its connection
+}
+
+// NewMembers returns the Members of the directory's loop of that number. A group's encoder is an index into encoders.
+func NewMembers(dir *Directory, loop int, encoders []Encoder, sink Sink, st *stats.Loop) *Members {
+	return &Members{dir: dir, loop: loop, encoders: encoders, sink: sink, stats: st}
+}
+
+// Join subscribes a connection to the channel called name. subs is the first of the connection's subscriptions, 0 when it
+// has none; Join returns the first one from now on. A connection joins a channel once: a second time changes nothing.
+func (m *Members) Join(conn uint32, name []byte, encoder uint8, subs uint32) uint32 {
+	ch := m.dir.enter(name, m.loop)
+	li, ok := m.byChannel.get(ch.number)
+	if !ok {
+		var l *local
+		li, l = m.locals.Alloc()
+		l.channel = ch
+		m.byChannel.set(ch.number, li)
+	}
+	for id := subs; id != 0; id = m.subs.At(id).more {
+		if m.groups.At(m.subs.At(id).group).local == li {
+			return subs
+		}
+	}
+	gi := m.group(li, encoder)
+	g := m.groups.At(gi)
+	id, s := m.subs.Alloc()
+	*s = subscription{conn: conn, group: gi, next: g.first, more: subs}
+	if g.first != 0 {
+		m.subs.At(g.first).prev = id
+	}
+	g.first = id // in front, where a walk under way has been already
+	m.stats.Subscriptions.Add(1)
+	return id
+}
+
+// group returns the channel's group of that encoder, making it when there is none.
+func (m *Members) group(li uint32, encoder uint8) uint32 {
+	l := m.locals.At(li)
+	for gi := l.groups; gi != 0; gi = m.groups.At(gi).next {
+		if m.groups.At(gi).encoder == encoder {
+			return gi
+		}
+	}
+	gi, g := m.groups.Alloc()
+	*g = group{local: li, next: l.groups, encoder: encoder}
+	l.groups = gi
+	return gi
+}
+
+// Leave ends all subscriptions of a connection, of which subs is the first.
+func (m *Members) Leave(subs uint32) {
+	for id := subs; id != 0; {
+		s := *m.subs.At(id)
+		g := m.groups.At(s.group)
+		if w := m.locals.At(g.local).walk; w != nil && w.cursor == id {
+			w.cursor = s.next
+		}
+		if s.prev != 0 {
+			m.subs.At(s.prev).next = s.next
+		} else {
+			g.first = s.next
+		}
+		if s.next != 0 {
+			m.subs.At(s.next).prev = s.prev
+		}
+		m.subs.Free(id)
+		m.stats.Subscriptions.Add(-1)
+		if g.first == 0 {
+			m.dropGroup(s.group)
+		}
+		id = s.more
+	}
+}
+
+// dropGroup removes an empty group, and its channel with the last one.
+func (m *Members) dropGroup(gi uint32) {
+	g := *m.groups.At(gi)
+	l := m.locals.At(g.local)
+	if l.walk != nil {
+		l.walk.groupGone(gi, g.next)
+	}
+	if l.groups == gi {
+		l.groups = g.next
+	} else {
+		prev := l.groups
+		for m.groups.At(prev).next != gi {
+			prev = m.groups.At(prev).next
+		}
+		m.groups.At(prev).next = g.next
+	}
+	m.groups.Free(gi)
+	if l.groups != 0 {
+		return
+	}
+	if l.walk != nil {
+		l.walk.local = 0 // it ends by itself, with nobody left to hand to
+	}
+	m.byChannel.delete(l.channel.number)
+	m.dir.exit(l.channel.number, m.loop)
+	m.locals.Free(g.local)
+}
