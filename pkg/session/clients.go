@@ -1,0 +1,276 @@
+package session
+
+import (
+	"math/rand/v2"
+	"time"
+
+	"holdfast/pkg/http1"
+	"holdfast/pkg/hub"
+	"holdfast/pkg/slab"
+	"holdfast/pkg/stats"
+)
+
+// Transport is what Clients needs of the loop that carries its connections. Every call may end a connection, and then
+// calls Clients.Gone before it returns.
+type Transport interface {
+	// Send writes b, or queues what the socket does not take.
+	Send(c uint32, b []byte)
+	// SendShared writes b to each of the connections. Equal keys mean equal bytes. It returns to how many b was written or
+	// queued, and how many stay but were left out because their queue is full.
+	SendShared(key uint64, conns []uint32, b []byte) (written, leftOut int)
+	// Hold notes that the client only listens from now on.
+	Hold(c uint32)
+	// Close ends the connection at once.
+	Close(c uint32, why stats.CloseReason)
+	// Finish ends the connection after what was sent to it is written.
+	Finish(c uint32, why stats.CloseReason)
+	// Arm has Clients.Due called in d from now, once.
+	Arm(c uint32, d time.Duration)
+	// Quiet returns the time since something was last written to the connection.
+	Quiet(c uint32) time.Duration
+	// Again has Clients.Data called once more with the bytes that it leaves.
+	Again(c uint32)
+}
+
+// Options is what the clients of all loops have in common.
+type Options struct {
+	MaxHeader       int           // bytes of a request head
+	HeaderTimeout   time.Duration // for the whole head
+	IdleTimeout     time.Duration // between requests
+	StreamKeepAlive time.Duration // between writes on a held stream
+	MaxChannels     int           // channels of one connection
+}
+
+// Clients is the clients of one loop.
+type Clients struct {
+	opts    Options
+	limits  http1.Limits
+	t       Transport
+	members *hub.Members
+	stats   *stats.Loop
+
+	table    slab.Table[client] // the same numbers as the transport's connections
+	current  uint32             // the connection that Data runs for; 0 once it is gone
+	draining bool
+	drained  uint32 // connections before this number have been told to go
+
+	req      http1.Request // the request in hand
+	channels [][]byte      // its channels, in names
+	names    []byte
+	out      []byte // scratch: the answer in hand
+	event    []byte // scratch: one encoded event
+	date     []byte // Date field line of the second below
+	second   int64
+}
+
+// client is one connection.
+type client struct {
+	subs  uint32 // its first subscription
+	phase phase
+	form  form // of what it gets, while it is held
+}
+
+// phase is where a connection stands.
+type phase uint8
+
+const (
+	none    phase = iota // no connection has this number
+	fresh                // accepted, nothing has arrived
+	reading              // part of a request head has arrived
+	idle                 // between two requests
+	held                 // gets what is published
+)
+
+// maxPipelined is the number of requests answered for one connection before the others have their turn.
+const maxPipelined = 16
+
+// New returns the Clients of the directory's loop of that number.
+func New(opts Options, t Transport, dir *hub.Directory, loop int, st *stats.Loop) *Clients {
+	c := &Clients{
+		opts: opts, t: t, stats: st,
+		limits: http1.Limits{MaxHead: opts.MaxHeader},
+	}
+	c.members = hub.NewMembers(dir, loop, c.encoders(), c, st)
+	return c
+}
+
+// Open begins a connection. One that is refused is told to come back and ended.
+func (c *Clients) Open(id uint32, refused bool) {
+	c.table.Put(id).phase = fresh
+	c.stats.Connections[stats.HTTP].Add(1)
+	if refused {
+		c.refuse(id)
+		return
+	}
+	c.t.Arm(id, c.opts.HeaderTimeout)
+}
+
+// Data takes what a client sent: requests, until one of them is held. A held client has nothing more to say.
+func (c *Clients) Data(id uint32, b []byte, seen int) (used int) {
+	cl := c.table.At(id)
+	if cl.phase == held {
+		return len(b)
+	}
+	c.current = id
+	for n := 0; used < len(b); n++ {
+		if n == maxPipelined {
+			c.t.Again(id)
+			return used
+		}
+		m, err := c.req.Parse(b[used:], seen, c.limits)
+		if err == http1.ErrShort {
+			c.begun(id, cl)
+			return used
+		}
+		used, seen = used+m, 0
+		if err != nil {
+			c.reject(id, err)
+			return len(b)
+		}
+		c.serve(id, cl)
+		if c.current == 0 || cl.phase == held {
+			return len(b)
+		}
+	}
+	return used
+}
+
+// begun starts the clock of a head whose first bytes have arrived. That of a new connection runs since it was accepted.
+func (c *Clients) begun(id uint32, cl *client) {
+	if cl.phase == idle {
+		c.t.Arm(id, c.opts.HeaderTimeout)
+	}
+	cl.phase = reading
+}
+
+// Gone forgets a connection.
+func (c *Clients) Gone(id uint32) {
+	cl := c.table.At(id)
+	c.members.Leave(cl.subs)
+	c.stats.Connections[cl.kind()].Add(-1)
+	c.table.Drop(id)
+	if c.current == id {
+		c.current = 0
+	}
+}
+
+// kind is what a connection counts as.
+func (cl *client) kind() stats.Kind {
+	if cl.phase != held {
+		return stats.HTTP
+	}
+	return forms[cl.form].kind
+}
+
+// Due acts on a deadline: of the head, of the next request, or of the keep-alive of a held stream.
+func (c *Clients) Due(id uint32) {
+	switch cl := c.table.At(id); cl.phase {
+	case fresh:
+		c.t.Close(id, stats.CloseTimeoutHead)
+	case reading:
+		c.answerAndFinish(id, 408, "the request head did not arrive in "+c.opts.HeaderTimeout.String(), stats.CloseTimeoutHead)
+	case idle:
+		c.t.Close(id, stats.CloseTimeoutIdle)
+	case held:
+		c.keepAlive(id, cl)
+	}
+}
+
+// keepAlive writes a comment to a stream on which nothing was written for the time of the keep-alive, and waits for the
+// next.
+func (c *Clients) keepAlive(id uint32, cl *client) {
+	if quiet := c.t.Quiet(id); quiet < c.opts.StreamKeepAlive-time.Second {
+		c.t.Arm(id, c.opts.StreamKeepAlive-quiet)
+		return
+	}
+	c.armKeepAlive(id) // before the write, which may end the connection
+	c.t.Send(id, forms[cl.form].keepAlive)
+}
+
+// armKeepAlive spreads the keep-alives of connections that were opened together, as Pushpin does.
+func (c *Clients) armKeepAlive(id uint32) {
+	c.t.Arm(id, c.opts.StreamKeepAlive-rand.N(min(time.Second, c.opts.StreamKeepAlive/2)))
+}
+
+// Task takes an item to deliver (*hub.Delivery) or a step of the shutdown (*Drain).
+func (c *Clients) Task(t any) {
+	switch t := t.(type) {
+	case *hub.Delivery:
+		c.members.Add(t)
+	case *Drain:
+		c.drain(t)
+	}
+}
+
+// BatchEnd does the next slice of delivering.
+func (c *Clients) BatchEnd() (more bool) { return c.members.Step() }
+
+// Deliver writes the encoded items to the connections: the hub decides, the transport writes.
+func (c *Clients) Deliver(key uint64, conns []uint32, b []byte, items int) (handed int) {
+	written, leftOut := c.t.SendShared(key, conns, b)
+	c.stats.Delivered.Add(uint64(written * items))
+	if leftOut > 0 {
+		c.stats.Dropped[stats.DropQueueFull].Add(uint64(leftOut * items))
+	}
+	return written
+}
+
+// End ends held connections because an item says so.
+func (c *Clients) End(conns []uint32) {
+	for _, id := range conns {
+		if cl := c.table.Find(id); cl != nil && cl.phase == held { // Deliver may have ended it
+			c.endStream(id, cl, stats.CloseAction)
+		}
+	}
+}
+
+// endStream ends a held stream as a client expects it.
+func (c *Clients) endStream(id uint32, cl *client, why stats.CloseReason) {
+	if last := forms[cl.form].last; len(last) > 0 {
+		c.current = id
+		c.t.Send(id, last)
+		if c.current == 0 {
+			return
+		}
+	}
+	c.t.Finish(id, why)
+}
+
+// Drain is a step of the shutdown. The daemon posts one for each of a number of equal periods.
+type Drain struct {
+	Left int // steps left, this one included
+}
+
+// minDrain is the number of connections that a step ends at least: a few connections need not take the whole time.
+const minDrain = 64
+
+// drainGrace is the time that a new connection has for its request when the shutdown begins. It may have waited to be
+// accepted with its request sent: closed at once it would be reset.
+const drainGrace = time.Second
+
+// drain ends this step's share of the connections: those between requests at once, those being read never, since they
+// get their answer and are ended then.
+func (c *Clients) drain(d *Drain) {
+	if !c.draining {
+		c.draining = true
+		for id, cl := range c.table.From(0) {
+			switch cl.phase {
+			case idle:
+				c.t.Close(id, stats.CloseDrain)
+			case fresh:
+				c.t.Arm(id, min(drainGrace, c.opts.HeaderTimeout))
+			}
+		}
+	}
+	share := max(minDrain, (c.table.Len()+d.Left-1)/max(d.Left, 1))
+	for id, cl := range c.table.From(c.drained) {
+		if share == 0 {
+			return
+		}
+		c.drained = id
+		if cl.phase == held {
+			c.endStream(id, cl, stats.CloseDrain)
+			share--
+		}
+	}
+}
