@@ -1,0 +1,271 @@
+package control
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"holdfast/pkg/hub"
+	"holdfast/pkg/publish"
+	"holdfast/pkg/wire"
+)
+
+// Bounds of the HTTP publish endpoint.
+const (
+	maxHTTPHeader   = 10_000 // bytes, as Pushpin has it; net/http adds some slack
+	maxHTTPClients  = 128
+	httpReadTimeout = 10 * time.Second // for head and body of a request
+	httpIdleTimeout = time.Minute
+	publishTimeout  = 5 * time.Second // for room to publish, and again for the receivers of a JSON answer
+	writeGrace      = 5 * time.Second // between the longest handling and the write deadline
+	maxParsing      = 8               // requests that are parsed and handed over at a time: items are up to 20 times their body
+)
+
+// HTTPOptions is what an HTTPServer needs. Publisher must be set.
+type HTTPOptions struct {
+	Log        *slog.Logger // nil means silence
+	Publisher  Publisher    // takes the items
+	Name       string       // host of the configured listener, accepted in Host besides loopback and local addresses
+	MaxBody    int          // bytes of a request body; 0 means wire.MaxFrame
+	MaxMessage int          // bytes of an item's content; 0 means MaxBody
+}
+
+// HTTPServer is the HTTP publish endpoint: POST /publish/ with {"items": [...]}, as Pushpin's control port has it.
+//
+// It has no authentication, so it keeps browsers out: a request with an Origin, or with a Host that is not this machine, is
+// refused.
+type HTTPServer struct {
+	o       HTTPOptions
+	log     *slog.Logger
+	parsing chan struct{} // holds a token for each request that is parsed and handed over
+}
+
+// NewHTTP returns an HTTPServer. Serve starts it.
+func NewHTTP(o HTTPOptions) *HTTPServer {
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.MaxBody <= 0 {
+		o.MaxBody = wire.MaxFrame
+	}
+	if o.MaxMessage <= 0 {
+		o.MaxMessage = o.MaxBody
+	}
+	return &HTTPServer{o: o, log: o.Log, parsing: make(chan struct{}, maxParsing)}
+}
+
+// Serve serves ln until ctx ends, gives requests under way a second, and returns when all its goroutines are gone.
+func (s *HTTPServer) Serve(ctx context.Context, ln net.Listener) error {
+	hs := &http.Server{
+		Handler:           s,
+		ReadHeaderTimeout: httpReadTimeout,
+		ReadTimeout:       httpReadTimeout,
+		WriteTimeout:      httpReadTimeout + 2*publishTimeout + writeGrace,
+		IdleTimeout:       httpIdleTimeout,
+		MaxHeaderBytes:    maxHTTPHeader,
+		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
+		BaseContext:       func(net.Listener) context.Context { return context.WithoutCancel(ctx) },
+	}
+	limited := newLimitListener(ln, maxHTTPClients)
+	ended, cancel := context.WithCancel(ctx)
+	var ender sync.WaitGroup
+	ender.Go(func() {
+		<-ended.Done()
+		late, cancel := context.WithTimeout(context.WithoutCancel(ctx), lingerTime)
+		defer cancel()
+		if hs.Shutdown(late) != nil {
+			hs.Close()
+		}
+	})
+	err := hs.Serve(limited)
+	cancel()
+	ender.Wait()
+	limited.wait()
+	if !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("serve HTTP publish endpoint: %w", err)
+	}
+	return nil
+}
+
+// ServeHTTP answers one request.
+func (s *HTTPServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if refusal := s.foreign(r); refusal != "" {
+		answer(w, http.StatusForbidden, refusal)
+		return
+	}
+	if strings.TrimSuffix(r.URL.Path, "/") != "/publish" {
+		answer(w, http.StatusNotFound, "Not Found")
+		return
+	}
+	if r.Method != http.MethodPost {
+		w.Header().Set("Allow", http.MethodPost)
+		answer(w, http.StatusMethodNotAllowed, "Method not allowed: "+r.Method+".")
+		return
+	}
+	asJSON, ok := acceptsJSON(r.Header.Values("Accept"))
+	if !ok {
+		answer(w, http.StatusNotAcceptable, "Not Acceptable. Supported formats are text/plain and application/json.")
+		return
+	}
+	if r.ContentLength < 0 {
+		answer(w, http.StatusLengthRequired, "Request requires Content-Length.")
+		return
+	}
+	if r.ContentLength > int64(s.o.MaxBody) {
+		w.Header().Set("Connection", "close")
+		answer(w, http.StatusBadRequest, "Request body too large.")
+		return
+	}
+	body, err := readBody(r.Body, make([]byte, 0, min(r.ContentLength, firstBodyRead)))
+	if err != nil {
+		answer(w, http.StatusBadRequest, "Request body incomplete.")
+		return
+	}
+	b, known, failure := s.publish(r.Context(), body)
+	switch {
+	case failure != nil:
+		failure(w)
+	case asJSON:
+		answerReceivers(w, r, b, known)
+	default: // in text, nothing more is to be said
+		answer(w, http.StatusOK, "Published")
+	}
+}
+
+// foreign says why a request may come from a web page, or "". A page can make a browser post here, but it cannot keep its
+// Origin from being sent; and a name that was bound to this address by an attacker's DNS is seen in Host.
+func (s *HTTPServer) foreign(r *http.Request) string {
+	if _, ok := r.Header["Origin"]; ok {
+		return "Requests from web pages are not allowed."
+	}
+	if !s.knownHost(r) {
+		return "Host not allowed."
+	}
+	return ""
+}
+
+func (s *HTTPServer) knownHost(r *http.Request) bool {
+	host := hostOf(r.Host)
+	if host == "" || strings.EqualFold(host, "localhost") || strings.EqualFold(host, s.o.Name) {
+		return true // without a Host it is HTTP/1.0, which no browser speaks
+	}
+	ip := net.ParseIP(host)
+	if ip == nil {
+		return false
+	}
+	local, ok := r.Context().Value(http.LocalAddrContextKey).(*net.TCPAddr)
+	return ip.IsLoopback() || ok && ip.Equal(local.IP)
+}
+
+// hostOf cuts the port and the brackets off a Host.
+func hostOf(hostport string) string {
+	if host, _, err := net.SplitHostPort(hostport); err == nil {
+		return host
+	}
+	return strings.Trim(hostport, "[]")
+}
+
+// firstBodyRead is the memory that an announced body gets before its bytes have come.
+const firstBodyRead = 64 << 10
+
+// readBody appends all of body to b, which grows with what has come. net/http ends it at its Content-Length.
+func readBody(body io.Reader, b []byte) ([]byte, error) {
+	for {
+		if len(b) == cap(b) {
+			b = append(b, 0)[:len(b)]
+		}
+		n, err := body.Read(b[len(b):cap(b)])
+		b = b[:len(b)+n]
+		if err == io.EOF {
+			return b, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+}
+
+// publish parses the body and hands its items over. known is closed when their fate is known. A failure is the answer
+// when nothing was published.
+func (s *HTTPServer) publish(ctx context.Context, body []byte) (b *hub.Batch, known chan struct{}, failure func(http.ResponseWriter)) {
+	ctx, cancel := context.WithTimeout(ctx, publishTimeout)
+	defer cancel()
+	select {
+	case s.parsing <- struct{}{}:
+		defer func() { <-s.parsing }()
+	case <-ctx.Done():
+		return nil, nil, busy
+	}
+	items, refusal := s.parse(body)
+	if refusal != "" {
+		return nil, nil, func(w http.ResponseWriter) { answer(w, http.StatusBadRequest, refusal) }
+	}
+	known = make(chan struct{})
+	b = &hub.Batch{Deliveries: make([]hub.Delivery, len(items)), Done: func(*hub.Batch) { close(known) }}
+	for i := range items {
+		b.Deliveries[i].Item = items[i]
+	}
+	if err := s.o.Publisher.Publish(ctx, b); err != nil {
+		return nil, nil, busy
+	}
+	return b, known, nil
+}
+
+// parse reads and checks the items of a body, or says why they are refused.
+func (s *HTTPServer) parse(body []byte) (items []publish.Item, refusal string) {
+	items, err := publish.ParseItems(body)
+	for i := range items {
+		if err = checkSize(&items[i], s.o.MaxMessage); err != nil {
+			err = &publish.ItemError{Index: i, Reason: err.Error()}
+			break
+		}
+	}
+	if bad, ok := errors.AsType[*publish.ItemError](err); ok && bad.Index >= 0 {
+		return nil, fmt.Sprintf("%s (item %d)", bad.Error(), bad.Index)
+	}
+	if err != nil {
+		return nil, err.Error()
+	}
+	return items, ""
+}
+
+// answerReceivers waits until the receivers are known, and answers with them; without them when it takes too long.
+func answerReceivers(w http.ResponseWriter, r *http.Request, b *hub.Batch, known <-chan struct{}) {
+	published := struct {
+		Message   string `json:"message"`
+		Receivers []int  `json:"receivers,omitempty"`
+	}{Message: "Published"}
+	timeout := time.NewTimer(publishTimeout)
+	defer timeout.Stop()
+	select {
+	case <-known:
+		for i := range b.Deliveries {
+			published.Receivers = append(published.Receivers, b.Deliveries[i].Receivers())
+		}
+	case <-timeout.C:
+	case <-r.Context().Done():
+	}
+	w.Header().Set("Content-Type", "application/json")
+	json.NewEncoder(w).Encode(published) //nolint:errcheck // a client that is gone needs no answer
+}
+
+// busy answers that there is too much under way.
+func busy(w http.ResponseWriter) {
+	w.Header().Set("Retry-After", "1")
+	answer(w, http.StatusServiceUnavailable, "Too many undelivered messages.")
+}
+
+// answer sends a line of plain text.
+func answer(w http.ResponseWriter, code int, text string) {
+	w.Header().Set("Content-Type", "text/plain")
+	w.WriteHeader(code)
+	io.WriteString(w, text+"\n") //nolint:errcheck // a client that is gone needs no answer
+}
