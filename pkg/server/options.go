@@ -1,0 +1,108 @@
+package server
+
+import (
+	"log/slog"
+	"math"
+	"os"
+	"runtime"
+	"syscall"
+	"time"
+
+	"holdfast/pkg/hub"
+	"holdfast/pkg/stats"
+)
+
+// Overflow says what happens to a client whose queue is full.
+type Overflow string
+
+// The overflow rules.
+const (
+	OverflowClose Overflow = "close" // close the slow client, which then reconnects and knows that it missed something
+	OverflowDrop  Overflow = "drop"  // keep the client and leave out the item, counted
+)
+
+// Options is everything that pushd can be told. NewOptions gives the defaults; cmd/pushd fills in flags, environment
+// and file; Run takes it as it is.
+type Options struct {
+	Listen          []string      // client listeners, HOST:PORT, port ranges already expanded
+	Socket          string        // path of the control socket, already resolved
+	SocketMode      os.FileMode   // permission bits of the control socket
+	SocketGroup     string        // group that owns the control socket; "" leaves it
+	PublishListen   string        // HOST:PORT of the HTTP publish endpoint; "" means off
+	Loops           int           // event loops
+	MaxConnections  int           // client connections at the same time
+	MaxHeader       int           // bytes of a request head
+	HeaderTimeout   time.Duration // for the whole head
+	IdleTimeout     time.Duration // between requests
+	StreamKeepAlive time.Duration // between writes on a held stream
+	MaxQueued       int           // bytes queued for one connection
+	QueueMemory     int64         // bytes queued for all connections
+	Overflow        Overflow
+	MaxMessage      int           // bytes of one message: an item's content, later a client's WebSocket message
+	MaxFrame        int           // bytes of one frame on the control socket
+	DrainTimeout    time.Duration // over which shutdown spreads the ends of streams
+	ReusePort       bool          // share the listeners' ports with another pushd
+
+	Log *slog.Logger
+}
+
+// SpareFiles is the number of file descriptors kept back from client connections, for listeners, the control socket,
+// publishers and backends.
+const SpareFiles = 256
+
+// MaxLoops is the largest number of event loops.
+const MaxLoops = hub.MaxLoops
+
+// cpus is the number of processors this process may use: affinity and the quota of its control group count. It is
+// taken at the start, because Run raises GOMAXPROCS above it.
+var cpus = runtime.GOMAXPROCS(0)
+
+// NewOptions returns the defaults for this machine. Socket is left empty, because it depends on the environment; the
+// logger discards.
+func NewOptions() Options {
+	const maxMessage = 256 << 10 // as much as a connection may have queued
+	return Options{
+		Listen:          []string{"127.0.0.1:7999"},
+		SocketMode:      0o660,
+		PublishListen:   "127.0.0.1:5561",
+		Loops:           min(cpus, MaxLoops),
+		MaxConnections:  max(1, FileLimit()-SpareFiles),
+		MaxHeader:       8 << 10,
+		HeaderTimeout:   10 * time.Second,
+		IdleTimeout:     60 * time.Second,
+		StreamKeepAlive: 55 * time.Second,
+		MaxQueued:       256 << 10,
+		QueueMemory:     queueMemory("/"),
+		Overflow:        OverflowClose,
+		MaxMessage:      maxMessage,
+		MaxFrame:        FrameFor(maxMessage),
+		DrainTimeout:    10 * time.Second,
+		Log:             slog.New(slog.DiscardHandler),
+	}
+}
+
+// FileLimit is the number of files this process may have open: the hard RLIMIT_NOFILE, up to which the Go runtime
+// raises the soft one.
+func FileLimit() int {
+	var r syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &r); err != nil {
+		return 1024 // what Linux gives when nothing is set
+	}
+	return int(min(r.Max, math.MaxInt32))
+}
+
+// FrameFor is the size of frame that the control socket must take for messages of maxMessage bytes: 1 MiB, and more
+// only for larger messages than the default. A message without a format of its own is sent in three.
+func FrameFor(maxMessage int) int {
+	const frame, formats, rest = 1 << 20, 3, 64 << 10
+	return max(frame, formats*maxMessage+rest)
+}
+
+// queueMemory is an eighth of the memory this process may use, in whole MiB; 128 MiB when that is not known.
+func queueMemory(root string) int64 {
+	n, err := stats.Memory(root)
+	if err != nil {
+		return 128 << 20
+	}
+	return max(1, n/8>>20) << 20
+}

@@ -1,0 +1,187 @@
+// Package server is the composition root of pushd: it joins directory, loops, clients and control, runs them, and takes
+// them down in order.
+package server
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"os"
+	"runtime"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"holdfast/pkg/control"
+	"holdfast/pkg/stats"
+	"holdfast/pkg/version"
+)
+
+const (
+	// spareProcs is the number of processors for goroutines beside the loops: with none, control was seen to wait 5 to
+	// 25 ms behind a broadcast.
+	spareProcs   = 2
+	reclaimEvery = time.Second
+	minReclaim   = 1000 // connections whose leaving is worth a collection
+)
+
+// Server is a running pushd.
+type Server struct {
+	opts    Options
+	started time.Time
+	plane   *plane
+	addrs   []netip.AddrPort
+	publish net.Addr // nil: off
+
+	stop   context.CancelFunc // ends control and what else runs beside the loops
+	wg     sync.WaitGroup
+	failed chan error // what ended too early
+}
+
+// Run serves until ctx ends, then drains the connections over Options.DrainTimeout and returns. An error is about the
+// start, or about something that broke later and without which pushd cannot go on.
+func Run(ctx context.Context, o Options) error {
+	s, err := Start(o)
+	if err != nil {
+		return err
+	}
+	select {
+	case <-ctx.Done():
+		s.Shutdown()
+		return nil
+	case err := <-s.failed:
+		s.Shutdown()
+		return err
+	}
+}
+
+// Start starts a pushd, which listens when Start returns. The control socket answers before the first client listener
+// opens, so that whoever sees a client listener can publish.
+func Start(o Options) (s *Server, err error) {
+	runtime.GOMAXPROCS(o.Loops + spareProcs)
+	socket, err := control.Listen(o.Socket, o.SocketMode, o.SocketGroup)
+	if err != nil {
+		return nil, err
+	}
+	p, err := newPlane(o)
+	if err != nil {
+		socket.Close()
+		return nil, err
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	s = &Server{opts: o, started: time.Now(), plane: p, stop: stop, failed: make(chan error, 4)}
+	ctl := control.New(control.Options{
+		Log: o.Log, Publisher: p.dir, Stats: s.Snapshot, Program: "pushd " + version.String(),
+		MaxFrame: o.MaxFrame, MaxMessage: o.MaxMessage,
+	})
+	s.run(func() error { return ctl.Serve(ctx, socket) })
+	s.run(func() error { s.reclaim(ctx); return nil })
+	if err := s.listen(ctx); err != nil {
+		s.end()
+		return nil, err
+	}
+	o.Log.Info("pushd started", slog.String("version", version.String()), slog.Any("listen", s.addrs),
+		slog.String("socket", o.Socket), slog.String("publish", o.PublishListen), slog.Int("loops", o.Loops),
+		slog.Int("max_connections", o.MaxConnections), slog.Int("max_queued", o.MaxQueued), slog.Int64("queue_memory", o.QueueMemory))
+	return s, nil
+}
+
+// listen opens the publish endpoint and then the client listeners.
+func (s *Server) listen(ctx context.Context) error {
+	if addr := s.opts.PublishListen; addr != "" {
+		ln, err := net.Listen("tcp", addr)
+		if err != nil {
+			return fmt.Errorf("open the publish endpoint: %w", err)
+		}
+		host, _, _ := net.SplitHostPort(addr)
+		h := control.NewHTTP(control.HTTPOptions{
+			Log: s.opts.Log, Publisher: s.plane.dir, Name: host, MaxBody: s.opts.MaxFrame, MaxMessage: s.opts.MaxMessage,
+		})
+		s.publish = ln.Addr()
+		s.run(func() error { return h.Serve(ctx, ln) })
+	}
+	for _, addr := range s.opts.Listen {
+		bound, err := s.plane.listen(addr)
+		if err != nil {
+			return err
+		}
+		s.addrs = append(s.addrs, bound)
+	}
+	return nil
+}
+
+// Publish returns the address of the HTTP publish endpoint, nil when it is off.
+func (s *Server) Publish() net.Addr { return s.publish }
+
+// Addrs returns the addresses on which clients are accepted.
+func (s *Server) Addrs() []netip.AddrPort { return s.addrs }
+
+// Shutdown stops accepting, drains the connections and ends everything. It returns when nothing is left.
+func (s *Server) Shutdown() {
+	log := s.opts.Log
+	log.Info("pushd is stopping", slog.Int("connections", s.plane.limit.Connections()), slog.Duration("drain_timeout", s.opts.DrainTimeout))
+	s.plane.drain()
+	s.end()
+	log.Info("pushd stopped", slog.Duration("uptime", time.Since(s.started).Round(time.Millisecond)))
+}
+
+// end takes down what Start has made: control first, so that nobody publishes to loops that are gone.
+func (s *Server) end() {
+	s.stop()
+	s.wg.Wait()
+	s.plane.stop()
+}
+
+// run runs f beside the loops, until s.stop.
+func (s *Server) run(f func() error) {
+	s.wg.Go(func() {
+		if err := f(); err != nil {
+			s.failed <- err
+		}
+	})
+}
+
+// Snapshot returns the daemon's counters at this moment. It may be called from any goroutine.
+func (s *Server) Snapshot() stats.Snapshot {
+	snap := stats.Sum(s.plane.counts)
+	snap.Channels = s.plane.dir.Channels()
+	snap.Published = s.plane.dir.Published()
+	snap.UptimeSeconds = time.Since(s.started).Seconds()
+	snap.Goroutines = runtime.NumGoroutine()
+	snap.PID, snap.Version = os.Getpid(), version.String()
+	process, err := stats.ReadProcess("/", s.openFiles)
+	if err != nil {
+		s.opts.Log.Warn("cannot read the process's own state", slog.Any("err", err))
+	}
+	process.Fill(&snap)
+	return snap
+}
+
+// openFiles counts descriptors where the kernel does not tell: those of clients, and about those of a loop and control.
+func (s *Server) openFiles() int {
+	const perLoop, rest = 5, 16
+	return s.plane.limit.Connections() + len(s.plane.loops)*(perLoop+len(s.addrs)) + rest
+}
+
+// reclaim gives memory back to the system after many connections have left: once, when their number has fallen to three
+// quarters of its peak or less and has stopped falling. The collector would keep it for a next time that may never come.
+func (s *Server) reclaim(ctx context.Context) {
+	tick := time.NewTicker(reclaimEvery)
+	defer tick.Stop()
+	peak, last := 0, 0
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		n := s.plane.limit.Connections()
+		if peak = max(peak, n); n <= peak*3/4 && n >= last && peak-n >= minReclaim {
+			debug.FreeOSMemory()
+			peak = n
+		}
+		last = n
+	}
+}
