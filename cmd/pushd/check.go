@@ -1,0 +1,103 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/urfave/cli/v2"
+
+	"holdfast/cmd/internal/app"
+)
+
+// setting is one line of the effective configuration.
+type setting struct {
+	name  string
+	value any    // as JSON
+	text  string // as the table shows it
+}
+
+// check validates the configuration and prints it with the source of each value.
+func check(c *cli.Context, cfg *config) error {
+	if c.NArg() > 0 {
+		return app.Usagef("unknown argument %q", c.Args().First())
+	}
+	e, err := cfg.effective(c)
+	if err != nil {
+		return err
+	}
+	settings := e.settings()
+	if c.Bool("json") {
+		err = printJSON(c, cfg, settings)
+	} else {
+		err = printTable(c.App.Writer, c, cfg, settings)
+	}
+	if err != nil {
+		return err
+	}
+	return socketDirUsable(e.Socket)
+}
+
+// settings lists the configuration in the order of the options.
+func (e *effective) settings() []setting {
+	publish := e.PublishListen
+	if publish == "" {
+		publish = off
+	}
+	return []setting{
+		{"listen", e.Listen, strings.Join(e.Listen, " ")},
+		text("socket", e.Socket),
+		text("socket-mode", modeText(e.SocketMode)),
+		text("socket-group", e.SocketGroup),
+		text("publish-listen", publish),
+		number("loops", e.Loops),
+		number("max-connections", e.MaxConnections),
+		size("max-header", int64(e.MaxHeader)),
+		text("header-timeout", durationText(e.HeaderTimeout)),
+		text("idle-timeout", durationText(e.IdleTimeout)),
+		text("stream-keep-alive", durationText(e.StreamKeepAlive)),
+		size("max-queued", int64(e.MaxQueued)),
+		size("queue-memory", e.QueueMemory),
+		text("overflow", string(e.Overflow)),
+		size("max-message", int64(e.MaxMessage)),
+		text("drain-timeout", durationText(e.DrainTimeout)),
+		{"reuse-port", e.ReusePort, strconv.FormatBool(e.ReusePort)},
+		text("log-level", e.logLevel),
+		text("log-format", e.logFormat),
+	}
+}
+
+func text(name, value string) setting       { return setting{name, value, value} }
+func number(name string, value int) setting { return setting{name, value, strconv.Itoa(value)} }
+func size(name string, bytes int64) setting { return setting{name, bytes, app.FormatSize(bytes)} }
+
+// printTable prints the settings as lines of name, value and source.
+func printTable(w io.Writer, c *cli.Context, cfg *config, settings []setting) error {
+	tw := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
+	for _, s := range settings {
+		shown := app.Printable(s.text)
+		if shown == "" {
+			shown = "-"
+		}
+		fmt.Fprintf(tw, "%s\t%s\t%s\n", s.name, shown, app.Printable(cfg.sourceOf(c, s.name).String()))
+	}
+	return tw.Flush()
+}
+
+// printJSON prints one object: by name, the value and where it comes from. Sizes are bytes.
+func printJSON(c *cli.Context, cfg *config, settings []setting) error {
+	type entry struct {
+		Value any `json:"value"`
+		source
+	}
+	all := make(map[string]entry, len(settings))
+	for _, s := range settings {
+		all[s.name] = entry{s.value, cfg.sourceOf(c, s.name)}
+	}
+	enc := json.NewEncoder(c.App.Writer)
+	enc.SetIndent("", "  ")
+	return enc.Encode(all)
+}

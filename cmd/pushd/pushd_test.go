@@ -1,0 +1,468 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"log/slog"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"holdfast/cmd/internal/app"
+	"holdfast/pkg/server"
+)
+
+var update = flag.Bool("update", false, "rewrite the golden files")
+
+// asMain makes the test binary behave as pushd with a server that only waits, and never ends by itself.
+const asMain = "HOLDFAST_TEST_AS_PUSHD"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(asMain) != "" {
+		run = func(ctx context.Context, o server.Options) error {
+			os.Stdout.WriteString("up\n")
+			<-ctx.Done()
+			os.Stdout.WriteString("draining\n")
+			select {}
+		}
+		main()
+	}
+	flag.Parse()
+	for _, e := range os.Environ() {
+		if name, _, _ := strings.Cut(e, "="); strings.HasPrefix(name, envPrefix) {
+			os.Unsetenv(name)
+		}
+	}
+	os.Exit(m.Run())
+}
+
+// start runs pushd with a server that hands back its options. It sets the socket unless args do.
+func start(t *testing.T, args ...string) (o server.Options, code int, stdout, stderr string) {
+	t.Helper()
+	saved := run
+	defer func() { run = saved }()
+	run = func(_ context.Context, got server.Options) error {
+		o = got
+		return nil
+	}
+	var out, errs bytes.Buffer
+	code = pushd(t.Context(), append([]string{"pushd"}, args...), &out, &errs)
+	return o, code, out.String(), errs.String()
+}
+
+func writeConfig(t *testing.T, text string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "pushd.toml")
+	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func TestDefaultsAreThoseOfTheServer(t *testing.T) {
+	got, code, stdout, stderr := start(t)
+	if code != app.OK || stdout+stderr != "" {
+		t.Fatalf("exit %d, stdout %q, stderr %q", code, stdout, stderr)
+	}
+	want := server.NewOptions()
+	if got.Log == nil || !slices.Equal(got.Listen, want.Listen) || !filepath.IsAbs(got.Socket) {
+		t.Errorf("Log = %v, Listen = %v, Socket = %q", got.Log, got.Listen, got.Socket)
+	}
+	got.Listen, want.Listen, got.Socket, got.Log, want.Log = nil, nil, "", nil, nil
+	if a, b := mustJSON(t, got), mustJSON(t, want); a != b {
+		t.Errorf("options = %s\nwant     %s", a, b)
+	}
+}
+
+func mustJSON(t *testing.T, v any) string {
+	t.Helper()
+	b, err := json.Marshal(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+// Every setting has a value here that differs from its default, as an option and as a TOML value.
+var everySetting = []struct {
+	name, option, toml string
+	got                func(server.Options) any
+	want               any
+}{
+	{"listen", ":81", `[":81"]`, func(o server.Options) any { return o.Listen[0] }, ":81"},
+	{"socket", "/x/y.sock", `"/x/y.sock"`, func(o server.Options) any { return o.Socket }, "/x/y.sock"},
+	{"socket-mode", "0600", `"0600"`, func(o server.Options) any { return o.SocketMode }, os.FileMode(0o600)},
+	{"socket-group", "root", `"root"`, func(o server.Options) any { return o.SocketGroup }, "root"},
+	{"publish-listen", "off", `"off"`, func(o server.Options) any { return o.PublishListen }, ""},
+	{"loops", "7", `7`, func(o server.Options) any { return o.Loops }, 7},
+	{"max-connections", "11", `11`, func(o server.Options) any { return o.MaxConnections }, 11},
+	{"max-header", "16KiB", `"16KiB"`, func(o server.Options) any { return o.MaxHeader }, 16384},
+	{"header-timeout", "3s", `"3s"`, func(o server.Options) any { return o.HeaderTimeout }, 3 * time.Second},
+	{"idle-timeout", "4s", `"4s"`, func(o server.Options) any { return o.IdleTimeout }, 4 * time.Second},
+	{"stream-keep-alive", "5s", `"5s"`, func(o server.Options) any { return o.StreamKeepAlive }, 5 * time.Second},
+	{"max-queued", "1MiB", `1048576`, func(o server.Options) any { return o.MaxQueued }, 1 << 20},
+	{"queue-memory", "2GiB", `"2G"`, func(o server.Options) any { return o.QueueMemory }, int64(2 << 30)},
+	{"overflow", "drop", `"drop"`, func(o server.Options) any { return o.Overflow }, server.OverflowDrop},
+	{"max-message", "2MiB", `"2MiB"`, func(o server.Options) any { return o.MaxMessage }, 2 << 20},
+	{"drain-timeout", "0s", `"0s"`, func(o server.Options) any { return o.DrainTimeout }, time.Duration(0)},
+	{"reuse-port", "true", `true`, func(o server.Options) any { return o.ReusePort }, true},
+	{"log-level", "debug", `"debug"`, func(o server.Options) any { return o.Log.Enabled(context.Background(), slog.LevelDebug) }, true},
+	{"log-format", "json", `"json"`, func(o server.Options) any { _, ok := o.Log.Handler().(*slog.JSONHandler); return ok }, true},
+}
+
+func TestEverySettingByFlagEnvironmentAndFile(t *testing.T) {
+	var names []string
+	for _, s := range everySetting {
+		names = append(names, s.name)
+		variable := "PUSHD_" + strings.ToUpper(strings.ReplaceAll(s.name, "-", "_"))
+		file := writeConfig(t, s.name+" = "+s.toml+"\n")
+		ways := map[string]func(t *testing.T) []string{
+			fromFlag:        func(*testing.T) []string { return []string{"--" + s.name + "=" + s.option} },
+			fromEnvironment: func(t *testing.T) []string { t.Setenv(variable, s.option); return nil },
+			fromFile:        func(*testing.T) []string { return []string{"--config", file} },
+		}
+		for kind, way := range ways {
+			t.Run(s.name+"/"+kind, func(t *testing.T) {
+				args := way(t)
+				o, code, _, stderr := start(t, args...)
+				if code != app.OK {
+					t.Fatalf("exit %d: %s", code, stderr)
+				}
+				if got := s.got(o); got != s.want {
+					t.Errorf("got %v, want %v", got, s.want)
+				}
+				if got := checked(t, args...)[s.name].Kind; got != kind {
+					t.Errorf("check says that it comes from %q, want %q", got, kind)
+				}
+			})
+		}
+	}
+	for _, f := range settingFlags(server.NewOptions()) {
+		if !slices.Contains(names, f.Names()[0]) {
+			t.Errorf("setting %s is not tested", f.Names()[0])
+		}
+	}
+}
+
+// entry is a setting in the output of check --json.
+type entry struct {
+	Value any `json:"value"`
+	source
+}
+
+// checked runs pushd check --json. The directory of the socket may be unusable, which does not matter here.
+func checked(t *testing.T, args ...string) map[string]entry {
+	t.Helper()
+	_, code, stdout, stderr := start(t, append([]string{"check", "--json"}, args...)...)
+	var all map[string]entry
+	if err := json.Unmarshal([]byte(stdout), &all); err != nil {
+		t.Fatalf("check --json: exit %d, %v: %s", code, err, stderr)
+	}
+	return all
+}
+
+func TestFlagWinsOverEnvironmentOverFile(t *testing.T) {
+	file := writeConfig(t, "loops = 3\nmax-queued = \"3KiB\"\nlisten = [\":3\", \":33\"]\noverflow = \"drop\"\nidle-timeout = \"3s\"\n")
+	t.Setenv("PUSHD_CONFIG", file)
+	t.Setenv("PUSHD_LOOPS", "2")
+	t.Setenv("PUSHD_MAX_QUEUED", "2KiB")
+	t.Setenv("PUSHD_LISTEN", ":2, :22")
+	t.Setenv("PUSHD_IDLE_TIMEOUT", "") // an empty variable counts as none
+	o, code, _, stderr := start(t, "--loops", "1", "--listen", ":1", "--listen", "[::1]:8000-8002")
+	if code != app.OK {
+		t.Fatalf("exit %d: %s", code, stderr)
+	}
+	listen := []string{":1", "[::1]:8000", "[::1]:8001", "[::1]:8002"}
+	if o.Loops != 1 || o.MaxQueued != 2<<10 || !slices.Equal(o.Listen, listen) || o.Overflow != server.OverflowDrop || o.IdleTimeout != 3*time.Second {
+		t.Errorf("loops %d, max-queued %d, listen %v, overflow %s, idle-timeout %v", o.Loops, o.MaxQueued, o.Listen, o.Overflow, o.IdleTimeout)
+	}
+	if o, _, _, _ := start(t); !slices.Equal(o.Listen, []string{":2", ":22"}) {
+		t.Errorf("listen from the environment = %v", o.Listen)
+	}
+	os.Unsetenv("PUSHD_LISTEN")
+	if o, _, _, _ := start(t); !slices.Equal(o.Listen, []string{":3", ":33"}) {
+		t.Errorf("listen from the file = %v", o.Listen)
+	}
+}
+
+func TestBadConfigFileNamesTheLine(t *testing.T) {
+	tests := []struct {
+		toml string
+		want []string // lines after "pushd: FILE"
+	}{
+		{"# a\nmax_queued = 3\n", []string{`:2: unknown key "max_queued" (did you mean max-queued?)`}},
+		{"loops = 1\n\n[listeners]\na = 1\n", []string{`:3: unknown key "listeners" (did you mean listen?)`}},
+		{"a.b = 1\n", []string{`:1: unknown key "a"`}},
+		{"config = \"x\"\n", []string{`:1: unknown key "config"`}},
+		{"loops = \"two\"\n", []string{`:1: loops: "two": want a whole number`}},
+		{"loops = 1.5\n", []string{`:1: loops: 1.5: want a whole number`}},
+		{"idle-timeout = 60\n", []string{`:1: idle-timeout: 60: want a string with a duration, such as "500ms", "10s" or "1m"`}},
+		{"max-header = -1\n", []string{`:1: max-header: -1: want a number of bytes, or a string with KiB, MiB or GiB, such as "256KiB"`}},
+		{"max-header = \"8KB\"\n", []string{`:1: max-header: "8KB": want a number of bytes, or a string with KiB, MiB or GiB, such as "256KiB"`}},
+		{"socket-mode = 660\n", []string{`:1: socket-mode: 660: want a string`}},
+		{"reuse-port = 1\n", []string{`:1: reuse-port: 1: want true or false`}},
+		{"listen = [1]\n", []string{`:1: listen: a list: want a string or a list of strings`}},
+		{"listen = []\n", []string{`:1: listen: a list: want a string or a list of strings`}},
+		{"[loops]\nn = 1\n", []string{`:1: loops: a table: want a whole number`}},
+		{"loops = 1\nloops = 2\n", []string{`:2: Key 'loops' has already been defined`}},
+		{"loops =\n", []string{`:1: expected value but found '\n' instead`}},
+		{"lops = 1\n\nmax-qeued = 2\n", []string{`:1: unknown key "lops" (did you mean loops?)`, `:3: unknown key "max-qeued" (did you mean max-queued?)`}},
+		{"\nloops = 0\noverflow = \"block\"\n", []string{`:2: loops: 0 is out of range, 1 to 64 are allowed`, `:3: overflow: "block" is not allowed, want close or drop`}},
+	}
+	for _, tt := range tests {
+		path := writeConfig(t, tt.toml)
+		_, code, stdout, stderr := start(t, "--config", path)
+		var want strings.Builder
+		for _, line := range tt.want {
+			want.WriteString("pushd: " + path + line + "\n")
+		}
+		if code != app.Usage || stdout != "" || stderr != want.String() {
+			t.Errorf("%q: exit %d, stdout %q, stderr\n%swant\n%s", tt.toml, code, stdout, stderr, want.String())
+		}
+	}
+}
+
+func TestMissingConfigFileIsAUsageError(t *testing.T) {
+	_, code, _, stderr := start(t, "--config", filepath.Join(t.TempDir(), "none.toml"))
+	if code != app.Usage || !strings.Contains(stderr, "--config: open ") || !strings.Contains(stderr, "none.toml: no such file") {
+		t.Errorf("exit %d, stderr %q", code, stderr)
+	}
+}
+
+func TestBadValuesAreNamedWithWhatIsAllowed(t *testing.T) {
+	limit := server.FileLimit()
+	tests := []struct {
+		args []string
+		env  string
+		want string
+	}{
+		{args: []string{"--loops", "0"}, want: "--loops: 0 is out of range, 1 to 64 are allowed"},
+		{args: []string{"--loops", "x"}, want: `--loops: "x" is not a whole number`},
+		{env: "PUSHD_LOOPS=65", want: "$PUSHD_LOOPS: 65 is out of range, 1 to 64 are allowed"},
+		{env: "PUSHD_LOOPS=x", want: `$PUSHD_LOOPS: "x" is not a whole number`},
+		{env: "PUSHD_MAX_QUEUED=1e3", want: `$PUSHD_MAX_QUEUED: "1e3" is not a size: want bytes, or a number with KiB, MiB or GiB, such as 256KiB`},
+		{args: []string{"--max-header", "100"}, want: "--max-header: 100B is out of range, 256B to 1MiB are allowed"},
+		{args: []string{"--header-timeout", "0"}, want: "--header-timeout: 0s is out of range, 10ms to 24h are allowed"},
+		{args: []string{"--drain-timeout", "-1s"}, want: "--drain-timeout: -1s is out of range, 0s to 24h are allowed"},
+		{args: []string{"--overflow", "block"}, want: `--overflow: "block" is not allowed, want close or drop`},
+		{args: []string{"--log-level", "trace"}, want: `--log-level: "trace" is not allowed, want debug, info, warn or error`},
+		{args: []string{"--socket-mode", "888"}, want: `--socket-mode: "888" is not allowed, want octal permission bits from 0600 to 0777 that let the owner read and write`},
+		{args: []string{"--socket-mode", "0060"}, want: `--socket-mode: "0060" is not allowed, want octal permission bits from 0600 to 0777 that let the owner read and write`},
+		{args: []string{"--socket-group", "no-such-group"}, want: `--socket-group: there is no group "no-such-group"`},
+		{args: []string{"--max-queued", "2M", "--queue-memory", "1M"}, want: "--max-queued: 2MiB is more than all clients may have together, 1MiB (queue-memory)"},
+		{args: []string{"--max-connections", strconv.Itoa(limit)}, want: "--max-connections: " + strconv.Itoa(limit) + " connections need " +
+			strconv.Itoa(limit+256) + " open files, and the limit is " + strconv.Itoa(limit) + ": raise RLIMIT_NOFILE, or allow at most " + strconv.Itoa(limit-256)},
+		{args: []string{"--listen", "127.0.0.1:5561"}, want: "--publish-listen: 127.0.0.1:5561 is an address of listen too"},
+		{args: []string{"--publish-listen", ":5561"}, want: `--publish-listen: ":5561" is not a loopback address, and the publish endpoint asks nobody who they are`},
+		{args: []string{"--publish-listen", "on"}, want: `--publish-listen: "on" is not an address, want HOST:PORT, :PORT or HOST:FIRST-LAST (IPv6 in brackets); or off`},
+		{args: []string{"--publish-listen", ":1-2"}, want: `--publish-listen: ":1-2" is not an address of one port; or off`},
+		{args: []string{"--socket", "/" + strings.Repeat("x", 107)}, want: `--socket: "/` + strings.Repeat("x", 107) + `" is too long, 107 bytes are allowed for a socket's path`},
+		{args: []string{"--lisen", ":80"}, want: "unknown option --lisen (did you mean --listen?)"},
+		{args: []string{"chek"}, want: `unknown argument "chek" (did you mean check?)`},
+		{args: []string{"check", "x"}, want: `unknown argument "x"`},
+	}
+	for _, tt := range tests {
+		t.Run(strings.Join(tt.args, " ")+tt.env, func(t *testing.T) {
+			if k, v, ok := strings.Cut(tt.env, "="); ok {
+				t.Setenv(k, v)
+			}
+			_, code, stdout, stderr := start(t, tt.args...)
+			if want := "pushd: " + tt.want + "\n"; code != app.Usage || stdout != "" || stderr != want {
+				t.Errorf("exit %d, stdout %q, stderr\n%swant\n%s", code, stdout, stderr, want)
+			}
+		})
+	}
+}
+
+func TestServerErrorIsExit1(t *testing.T) {
+	saved := run
+	defer func() { run = saved }()
+	run = func(context.Context, server.Options) error {
+		return errors.New("listen 127.0.0.1:7999: address in use")
+	}
+	var stderr bytes.Buffer
+	code := pushd(t.Context(), []string{"pushd"}, &stderr, &stderr)
+	if want := "pushd: listen 127.0.0.1:7999: address in use\n"; code != app.Failed || stderr.String() != want {
+		t.Errorf("exit %d, stderr %q, want %d, %q", code, stderr.String(), app.Failed, want)
+	}
+}
+
+func TestExpandListen(t *testing.T) {
+	tests := []struct {
+		in   []string
+		want string // addresses, or "!" and a part of the error
+	}{
+		{[]string{"127.0.0.1:7999"}, "127.0.0.1:7999"},
+		{[]string{":80", ":81"}, ":80 :81"},
+		{[]string{"localhost:8000-8003"}, "localhost:8000 localhost:8001 localhost:8002 localhost:8003"},
+		{[]string{"h:5-5"}, "h:5"},
+		{[]string{"[::1]:80,h:81 h:82"}, "[::1]:80 h:81 h:82"},
+		{[]string{"h:0", "h:0"}, "h:0 h:0"},
+		{nil, "!no address"},
+		{[]string{" "}, "!no address"},
+		{[]string{"80"}, "!is not an address"},
+		{[]string{"::1:80"}, "!IPv6 in brackets"},
+		{[]string{"h:"}, `!bad port ""`},
+		{[]string{"h:65536"}, `!bad port "65536"`},
+		{[]string{"h:-1"}, `!bad port ""`},
+		{[]string{"h:+1"}, `!bad port "+1"`},
+		{[]string{"h:http"}, `!bad port "http"`},
+		{[]string{"h:9-8"}, "!lower port"},
+		{[]string{"h:0-8"}, "!lower port"},
+		{[]string{"a/b:80"}, `!bad host "a/b"`},
+		{[]string{"-h:80"}, `!bad host "-h"`},
+		{[]string{"h:80", "h:80"}, "!h:80 is there twice"},
+		{[]string{"h:79-81", "h:80"}, "!h:80 is there twice"},
+		{[]string{"h:1-65535"}, "!more than 1024 addresses"},
+	}
+	for _, tt := range tests {
+		got, err := expandListen(tt.in)
+		if part, wantErr := strings.CutPrefix(tt.want, "!"); wantErr {
+			if err == nil || !strings.Contains(err.Error(), part) {
+				t.Errorf("expandListen(%q) = %v, %v, want an error with %q", tt.in, got, err, part)
+			}
+			continue
+		}
+		if err != nil || strings.Join(got, " ") != tt.want {
+			t.Errorf("expandListen(%q) = %v, %v, want %s", tt.in, got, err, tt.want)
+		}
+	}
+}
+
+func TestCheckPrintsValuesAndSources(t *testing.T) {
+	t.Chdir(t.TempDir())
+	text := "listen = [\"127.0.0.1:8000-8001\", \":9000\"]\n\nmax-queued = \"64KiB\"\nmax-connections = 100\n"
+	if err := os.WriteFile("pushd.toml", []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("PUSHD_LOG_FORMAT", "json")
+	const socket = "/no/such/directory/pushd.sock" // the same on every machine; that it is unusable is said at the end
+	_, code, stdout, stderr := start(t, "check", "--config", "pushd.toml", "--loops", "4", "--queue-memory", "1G", "--socket", socket)
+	if want := "pushd: socket " + socket + ": cannot create its directory: stat /no/such: no such file or directory\n"; code != app.Failed || stderr != want {
+		t.Errorf("exit %d, stderr %q, want %q", code, stderr, want)
+	}
+	golden(t, "check.txt", stdout)
+}
+
+func TestCheckJSON(t *testing.T) {
+	path := writeConfig(t, "\nmax-queued = \"64KiB\"\n")
+	all := checked(t, "--config", path, "--listen", ":80")
+	if len(all) != len(everySetting) {
+		t.Errorf("%d settings, want %d", len(all), len(everySetting))
+	}
+	q := all["max-queued"]
+	if q.Value != float64(65536) || q.source != (source{Kind: fromFile, File: path, Line: 2}) {
+		t.Errorf("max-queued = %+v", q)
+	}
+	if l := all["listen"]; mustJSON(t, l.Value) != `[":80"]` || l.source != (source{Kind: fromFlag}) {
+		t.Errorf("listen = %+v", l)
+	}
+}
+
+func TestCheckFailsForAnUnusableSocketDirectory(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{file + "/pushd.sock", file + "/a/pushd.sock", filepath.Dir(file) + "/a/b/pushd.sock"} {
+		_, code, stdout, stderr := start(t, "check", "--socket", path)
+		if code != app.Failed || !strings.HasPrefix(stderr, "pushd: socket "+path) || stdout == "" {
+			t.Errorf("%s: exit %d, stderr %q, stdout of %d bytes", path, code, stderr, len(stdout))
+		}
+	}
+}
+
+func TestFirstUsableSocket(t *testing.T) {
+	dir := t.TempDir()
+	ours := filepath.Join(dir, "pushd-"+strconv.Itoa(os.Getuid()))
+	paths := []string{filepath.Join(dir, "a/b/pushd.sock"), filepath.Join(ours, "pushd.sock"), filepath.Join(dir, "c/pushd.sock")}
+	if got := firstUsable(paths); got != paths[1] {
+		t.Errorf("firstUsable = %s, want %s, whose directory can be made", got, paths[1])
+	}
+	if err := os.Mkdir(ours, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if got := firstUsable(paths); got != paths[1] {
+		t.Errorf("firstUsable = %s, want %s, whose directory is ours", got, paths[1])
+	}
+	if err := os.Chmod(ours, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if got := firstUsable(paths); got != paths[2] {
+		t.Errorf("firstUsable = %s, want %s: the one before is open to others", got, paths[2])
+	}
+	if got := firstUsable(paths[:1]); got != paths[0] {
+		t.Errorf("firstUsable = %s, want the last when none will do", got)
+	}
+}
+
+func TestHelpTexts(t *testing.T) {
+	for name, args := range map[string][]string{"help.txt": {"--help"}, "help-check.txt": {"check", "--help"}} {
+		_, code, stdout, stderr := start(t, args...)
+		if code != app.OK || stderr != "" {
+			t.Errorf("%v: exit %d, stderr %q", args, code, stderr)
+		}
+		golden(t, name, stdout)
+	}
+}
+
+// golden compares got with testdata/name, or rewrites the file with -update.
+func golden(t *testing.T, name, got string) {
+	t.Helper()
+	_, file := filepath.Split(name)
+	path := filepath.Join(goldenDir, file)
+	if *update {
+		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got != string(want) {
+		t.Errorf("%s differs (run with -update to rewrite it); got:\n%s", file, got)
+	}
+}
+
+// goldenDir is absolute, because a test changes the directory.
+var goldenDir, _ = filepath.Abs("testdata")
+
+func TestSecondSignalEndsAtOnce(t *testing.T) {
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(exe)
+	cmd.Env = append(os.Environ(), asMain+"=1")
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer cmd.Process.Kill()
+	for _, want := range []string{"up\n", "draining\n"} {
+		b := make([]byte, len(want))
+		if _, err := out.Read(b); err != nil || string(b) != want {
+			t.Fatalf("pushd says %q, %v, want %q", b, err, want)
+		}
+		if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var exit *exec.ExitError
+	if err := cmd.Wait(); !errors.As(err, &exit) || exit.ExitCode() != 128+int(syscall.SIGTERM) {
+		t.Errorf("pushd ended with %v, want exit status 143", err)
+	}
+}
