@@ -92,7 +92,7 @@ func TestWalkOfADeadChannelEndsAlone(t *testing.T) {
 		first := publishAll(t, dir, stream("a", "1"))
 		loops[0].take(1)
 		for range steps {
-			m.Step()
+			loops[0].step()
 		}
 		second := publishAll(t, dir, stream("a", "2"))
 		loops[0].take(1)

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strconv"
 	"testing"
+	"time"
 
 	"holdfast/pkg/publish"
 	"holdfast/pkg/stats"
@@ -14,7 +15,11 @@ import (
 type queueLoop struct {
 	posted  []*Delivery
 	members *Members
+	now     time.Time
 }
+
+// step does one slice of work, at the loop's time.
+func (l *queueLoop) step() (more bool, wait time.Duration) { return l.members.Step(l.now) }
 
 func (l *queueLoop) Post(d *Delivery) { l.posted = append(l.posted, d) }
 
@@ -30,7 +35,10 @@ func (l *queueLoop) take(n int) {
 // settle adds everything posted and walks until nothing waits.
 func (l *queueLoop) settle() {
 	l.take(len(l.posted))
-	for l.members.Step() {
+	for more, wait := l.step(); more || wait > 0; more, wait = l.step() {
+		if !more {
+			l.now = l.now.Add(wait)
+		}
 	}
 }
 
@@ -46,14 +54,19 @@ type recordSink struct {
 	ended []uint32
 	keys  []uint64
 	items []int
+
+	behind map[uint32]bool // connections that have something waiting after every send
 }
 
-func (s *recordSink) Deliver(key uint64, conns []uint32, b []byte, items int) int {
+func (s *recordSink) Deliver(key uint64, conns []uint32, b []byte, items int) (handed, behind int) {
 	s.keys, s.items = append(s.keys, key), append(s.items, items)
 	for _, c := range conns {
 		s.sent = append(s.sent, sent{c, string(b)})
+		if s.behind[c] {
+			behind++
+		}
 	}
-	return len(conns)
+	return len(conns), behind
 }
 
 func (s *recordSink) End(conns []uint32) { s.ended = append(s.ended, conns...) }
@@ -61,8 +74,8 @@ func (s *recordSink) End(conns []uint32) { s.ended = append(s.ended, conns...) }
 // noSink takes everything and does nothing.
 type noSink struct{}
 
-func (noSink) Deliver(_ uint64, conns []uint32, _ []byte, _ int) int { return len(conns) }
-func (noSink) End([]uint32)                                          {}
+func (noSink) Deliver(_ uint64, conns []uint32, _ []byte, _ int) (int, int) { return len(conns), 0 }
+func (noSink) End([]uint32)                                                 {}
 
 // plain appends the content of the http-stream format and obeys its close action; a hint is nothing.
 func plain(dst []byte, it *publish.Item) ([]byte, Effect) {
@@ -308,7 +321,7 @@ func TestWalksTakeTurns(t *testing.T) {
 	loops[0].take(2)
 	for step := 1; step <= 3; step++ {
 		before := len(sink.sent)
-		m.Step()
+		loops[0].step()
 		if n := len(sink.sent) - before; n > sliceWork+sliceConns {
 			t.Errorf("step %d sent %d times, want at most %d", step, n, sliceWork+sliceConns)
 		}

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"holdfast/pkg/stats"
 )
@@ -37,7 +38,7 @@ func (l *liveLoop) Post(d *Delivery) {
 	}
 }
 
-func (l *liveLoop) Deliver(_ uint64, conns []uint32, b []byte, _ int) int {
+func (l *liveLoop) Deliver(_ uint64, conns []uint32, b []byte, _ int) (handed, behind int) {
 	for _, c := range conns {
 		if name, ok := l.stays[c]; ok {
 			l.got[name] = append(l.got[name], strings.Fields(string(b))...)
@@ -45,7 +46,7 @@ func (l *liveLoop) Deliver(_ uint64, conns []uint32, b []byte, _ int) int {
 			l.leave(c)
 		}
 	}
-	return len(conns)
+	return len(conns), 0
 }
 
 func (l *liveLoop) End([]uint32) {}
@@ -78,7 +79,7 @@ func (l *liveLoop) run(channels []string, stop <-chan struct{}) {
 				name := []byte(channels[l.rnd.IntN(len(channels))])
 				l.guests[l.nextID] = l.members.Join(l.nextID, name, uint8(l.rnd.IntN(2)), 0)
 			}
-			more = l.members.Step()
+			more, _ = l.members.Step(time.Time{})
 		}
 	}
 }

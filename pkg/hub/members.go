@@ -22,8 +22,9 @@ type Encoder func(dst []byte, it *publish.Item) ([]byte, Effect)
 // Sink takes what a walk hands out.
 type Sink interface {
 	// Deliver writes b, which holds a number of items, to each of the connections. Equal keys mean equal bytes. It
-	// returns the number of connections to which b was written or queued.
-	Deliver(key uint64, conns []uint32, b []byte, items int) (handed int)
+	// returns to how many connections b was written or queued, and how many of those are behind: what was sent to them
+	// waits to be taken.
+	Deliver(key uint64, conns []uint32, b []byte, items int) (handed, behind int)
 	// End ends each of the connections in good order.
 	End(conns []uint32)
 }
@@ -42,7 +43,8 @@ type Members struct {
 	groups    slab.Slab[group]
 	subs      slab.Slab[subscription]
 
-	walks      turns // channels that have items waiting
+	walks      turns   // channels that have items waiting
+	parked     []*walk // the ones that wait for their subscribers, the first parked first
 	spare      []*walk
 	spareBytes int // of those
 	walkKey    uint64

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"holdfast/pkg/publish"
 )
@@ -74,7 +75,7 @@ type modelSink struct {
 	loop int
 }
 
-func (s modelSink) Deliver(_ uint64, conns []uint32, b []byte, n int) (handed int) {
+func (s modelSink) Deliver(_ uint64, conns []uint32, b []byte, n int) (handed, behind int) {
 	var encoder string
 	var items []int
 	for part := range strings.SplitSeq(strings.TrimSuffix(string(b), ";"), ";") {
@@ -111,12 +112,15 @@ func (s modelSink) Deliver(_ uint64, conns []uint32, b []byte, n int) (handed in
 			s.leaveAny(s.loop)
 		}
 		handed++
+		if s.rnd.IntN(3) > 0 {
+			behind++
+		}
 		s.note(c, items, encoder)
 	}
 	for _, i := range items {
 		s.items[i].handed += handed
 	}
-	return handed
+	return handed, behind
 }
 
 // note checks items against what the connection may have now.
@@ -253,8 +257,14 @@ func (m *model) step() {
 		m.publish()
 	case n < 75:
 		l.take(1 + m.rnd.IntN(6))
+	case n < 80:
+		if open := m.list[m.rnd.IntN(modelLoops)]; len(open) > 0 {
+			c := open[m.rnd.IntN(len(open))]
+			m.loops[c.loop].members.CaughtUp(c.subs)
+		}
 	default:
-		l.members.Step()
+		l.now = l.now.Add(time.Duration(m.rnd.IntN(5)) * time.Millisecond)
+		l.step()
 	}
 }
 

@@ -1,14 +1,19 @@
 package hub
 
-import "slices"
+import (
+	"slices"
+	"time"
+)
 
 const (
-	sliceConns   = 64       // connections that a walk is handed to before other walks have their turn
-	walkBytes    = 64 << 10 // encoded bytes after which a walk takes no further item
-	walkItems    = 1024     // items of one walk
-	sliceWork    = 128      // work of one call of Step: a connection is one, and so are itemsPerWork encoded items
-	itemsPerWork = 8
-	spareMemory  = 1 << 20 // bytes of walks kept for later use
+	sliceConns    = 64                    // connections that a walk is handed to before other walks have their turn
+	walkBytes     = 64 << 10              // encoded bytes after which a walk takes no further item
+	slowWalkBytes = 16 << 10              // the same, when most subscribers are behind
+	maxPark       = 10 * time.Millisecond // for which a walk waits for its subscribers
+	walkItems     = 1024                  // items of one walk
+	sliceWork     = 128                   // work of one call of Step: a connection is one, and so are itemsPerWork encoded items
+	itemsPerWork  = 8
+	spareMemory   = 1 << 20 // bytes of walks kept for later use
 )
 
 // walk takes the items that wait in one channel to its subscribers. Its items are encoded once for each group and
@@ -28,6 +33,10 @@ type walk struct {
 	inBlock []bool // which items are in the block
 	count   int    // how many are
 	end     bool   // the last of them ends the connections
+
+	reached int       // subscribers of this walk, so far
+	behind  int       // those of them that are behind
+	until   time.Time // zero: the walk is not parked
 }
 
 // Add has the item wait for the next walk of its channel.
@@ -62,25 +71,67 @@ func (w *walk) size() int {
 	return cap(w.block) + item*max(cap(w.waiting), cap(w.items)) + 256
 }
 
-// Step does a slice of the walks' work, each in turn, and reports whether some is left.
-func (m *Members) Step() (more bool) {
+// Step does a slice of the walks' work, each in turn. It reports whether some is left, and when it wants to be called
+// again for a walk that is parked: in wait, if that is not 0.
+func (m *Members) Step(now time.Time) (more bool, wait time.Duration) {
+	for len(m.parked) > 0 && !m.parked[0].until.After(now) {
+		m.unpark(m.parked[0])
+	}
 	for work := sliceWork; work > 0 && m.walks.len() > 0; {
 		w := m.walks.pop()
 		work -= m.step(w)
-		if len(w.items) > 0 || len(w.waiting) > 0 {
+		switch {
+		case len(w.items) > 0:
 			m.walks.push(w)
-			continue
-		}
-		if w.local != 0 {
-			m.locals.At(w.local).walk = nil
-			w.local = 0
-		}
-		if n := w.size(); m.spareBytes+n <= spareMemory {
-			m.spare = append(m.spare, w)
-			m.spareBytes += n
+		case len(w.waiting) > 0 && w.slow():
+			w.until = now.Add(maxPark)
+			m.parked = append(m.parked, w)
+		case len(w.waiting) > 0:
+			m.walks.push(w)
+		default:
+			m.endWalk(w)
 		}
 	}
-	return m.walks.len() > 0
+	if len(m.parked) > 0 {
+		wait = max(m.parked[0].until.Sub(now), time.Microsecond)
+	}
+	return m.walks.len() > 0, wait
+}
+
+// endWalk takes the walk off its channel, which has nothing waiting, and keeps it for another.
+func (m *Members) endWalk(w *walk) {
+	if w.local != 0 {
+		m.locals.At(w.local).walk = nil
+		w.local = 0
+	}
+	if n := w.size(); m.spareBytes+n <= spareMemory {
+		m.spare = append(m.spare, w)
+		m.spareBytes += n
+	}
+}
+
+// slow reports whether most of the subscribers whom the walk has reached are behind. The channel's next walk is then parked
+// until one of them has caught up, for maxPark at most: more is published than the channel's clients can take, and its
+// publishers have to feel it, for nobody is made to wait who would not have to wait anyway. A few clients that are
+// behind park nothing: their queues fill up, and they are closed.
+func (w *walk) slow() bool { return 2*w.behind > w.reached }
+
+// CaughtUp tells that a connection, of which subs is the first subscription, is not behind any more.
+func (m *Members) CaughtUp(subs uint32) {
+	for id := subs; id != 0; id = m.subs.At(id).more {
+		l := m.locals.At(m.groups.At(m.subs.At(id).group).local)
+		if l.walk != nil && !l.walk.until.IsZero() {
+			m.unpark(l.walk)
+		}
+	}
+}
+
+// unpark gives a parked walk its turns again.
+func (m *Members) unpark(w *walk) {
+	i := slices.Index(m.parked, w)
+	m.parked = slices.Delete(m.parked, i, i+1)
+	w.until = time.Time{}
+	m.walks.push(w)
 }
 
 // step hands the walk's items to the next slice of subscribers and returns how much work that was.
@@ -103,10 +154,12 @@ func (m *Members) step(w *walk) (work int) {
 		w.cursor = s.next
 	}
 	// From here on connections may leave, these and others: Leave moves the cursor, groupGone ends the group.
-	n := len(m.conns)
+	n, behind := len(m.conns), 0
 	if len(w.block) > 0 {
-		n = m.sink.Deliver(w.key, m.conns, w.block, w.count)
+		n, behind = m.sink.Deliver(w.key, m.conns, w.block, w.count)
 	}
+	w.reached += len(m.conns)
+	w.behind += behind
 	for i, in := range w.inBlock {
 		if in {
 			w.handed[i] += n
@@ -123,8 +176,12 @@ func (m *Members) step(w *walk) (work int) {
 
 // begin makes a walk of the items that wait.
 func (m *Members) begin(w *walk) {
+	most := walkBytes
+	if w.slow() { // what does not fit their sockets has to fit their queues
+		most = slowWalkBytes
+	}
 	bytes, n := 0, 0
-	for n < len(w.waiting) && n < walkItems && (n == 0 || bytes+w.waiting[n].Item.ContentSize() <= walkBytes) {
+	for n < len(w.waiting) && n < walkItems && (n == 0 || bytes+w.waiting[n].Item.ContentSize() <= most) {
 		bytes += w.waiting[n].Item.ContentSize()
 		n++
 	}
@@ -137,6 +194,7 @@ func (m *Members) begin(w *walk) {
 	w.handed = slices.Grow(w.handed[:0], n)[:n]
 	clear(w.handed)
 	w.group, w.cursor, w.next = 0, 0, 0
+	w.reached, w.behind = 0, 0
 	if w.local != 0 {
 		w.next = m.locals.At(w.local).groups
 	}

@@ -1,6 +1,8 @@
 package netloop
 
 import (
+	"log/slog"
+
 	"golang.org/x/sys/unix"
 
 	"holdfast/pkg/stats"
@@ -68,6 +70,7 @@ func (l *Loop) acceptOne(ln *listener) bool {
 	case unix.EAGAIN:
 		return false
 	case unix.EMFILE, unix.ENFILE, unix.ENOBUFS, unix.ENOMEM:
+		l.cfg.Log.Warn("accepting is paused for a second", slog.Any("err", errno), slog.Int("connections", l.cfg.Limit.Connections()))
 		l.pauseAccept(false)
 		return false
 	default: // ECONNABORTED and the network errors of accept(2): the connection is gone, the next may be well
@@ -77,7 +80,12 @@ func (l *Loop) acceptOne(ln *listener) bool {
 		l.open(fd, false)
 		return true
 	}
-	if l.cfg.Limit.mayRefuse() {
+	answer, warn, refused := l.cfg.Limit.refuse()
+	if warn {
+		l.cfg.Log.Warn("connection limit reached: new clients are answered 503",
+			slog.Int64("max_connections", l.cfg.Limit.max), slog.Int("refused", refused))
+	}
+	if answer {
 		l.open(fd, true)
 		return true
 	}
@@ -111,7 +119,7 @@ func (l *Loop) resumeAccept() {
 	l.paused = false
 	for _, ln := range l.listeners {
 		if err := l.watch(ln.fd, func() { l.onAccept(ln) }); err != nil {
-			l.cfg.Log.Error("cannot accept again, will try in a second", "err", err)
+			l.cfg.Log.Error("cannot accept again, will try in a second", slog.Any("err", err))
 			l.pauseAccept(false)
 			return
 		}

@@ -113,7 +113,7 @@ func (l *Loop) Finish(c uint32, why stats.CloseReason) {
 
 // drained shuts our side of a finishing connection down once its queue is empty.
 func (l *Loop) drained(c uint32, s *slot) {
-	if s.flags&flagFinishing == 0 || s.flags&flagShut != 0 || s.queue != 0 {
+	if s.flags&flagShut != 0 || s.queue != 0 {
 		return
 	}
 	if s.flags&flagEOF != 0 {

@@ -43,7 +43,8 @@ func (h *dialHandler) Data(c uint32, b []byte, _ int) int {
 	return len(b)
 }
 
-func (h *dialHandler) Gone(c uint32) { h.events <- dialEvent{what: "gone", conn: c} }
+func (h *dialHandler) Gone(c uint32)  { h.events <- dialEvent{what: "gone", conn: c} }
+func (h *dialHandler) Drained(uint32) {}
 func (h *dialHandler) Due(c uint32) {
 	h.events <- dialEvent{what: "due", conn: c}
 	h.loop.Close(c, stats.CloseTimeoutHead)

@@ -10,6 +10,9 @@ import (
 // takes one of the descriptors kept back until its client has the answer, for at most lingerTime.
 const refusalsPerSecond = 64
 
+// warnEvery is the time between two warnings that the limit is reached.
+const warnEvery = time.Minute
+
 // Limit is the number of connections that all loops of a daemon may hold. It is safe for all goroutines.
 type Limit struct {
 	max int64
@@ -17,7 +20,9 @@ type Limit struct {
 
 	mu       sync.Mutex
 	second   int64
-	refusals int
+	refusals int       // in that second
+	warned   time.Time // when a warning was due last
+	heldBack int       // refusals since then
 }
 
 // NewLimit returns a Limit of max connections.
@@ -33,13 +38,19 @@ func (m *Limit) enter() bool { return m.n.Add(1) <= m.max }
 
 func (m *Limit) leave() { m.n.Add(-1) }
 
-// mayRefuse reports whether one more connection over the limit may be answered in this second.
-func (m *Limit) mayRefuse() bool {
+// refuse counts one connection over the limit. It reports whether that may be answered in this second, and whether a
+// warning is due, with the number of refusals since the one before.
+func (m *Limit) refuse() (answer, warn bool, refused int) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if s := time.Now().Unix(); s != m.second {
+	now := time.Now()
+	if s := now.Unix(); s != m.second {
 		m.second, m.refusals = s, 0
 	}
 	m.refusals++
-	return m.refusals <= refusalsPerSecond
+	m.heldBack++
+	if now.Sub(m.warned) >= warnEvery {
+		m.warned, warn, refused, m.heldBack = now, true, m.heldBack, 0
+	}
+	return m.refusals <= refusalsPerSecond, warn, refused
 }

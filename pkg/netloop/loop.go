@@ -39,6 +39,8 @@ type Handler interface {
 	// Data hands over the bytes that the handler has not used so far, of which the first seen were there in the call
 	// before. It returns how many of them it used. b is good during the call only.
 	Data(c uint32, b []byte, seen int) (used int)
+	// Drained tells that the connection's queue, which was not empty, is.
+	Drained(c uint32)
 	// Gone tells that the connection is over, or that Finish was called. The number may come back with the next Open.
 	Gone(c uint32)
 	// Due tells that the deadline set by Arm has come.
@@ -69,11 +71,12 @@ type Loop struct {
 	stats   *stats.Loop
 
 	ep      *netpoll.Epoll
-	active  int // epoll set of the connections that wait for an answer or may ask something
-	held    int // epoll set of the connections that only listen: see Hold
-	wake    int // eventfd
-	timer   int // timerfd
-	timerAt timewheel.Tick
+	active  int       // epoll set of the connections that wait for an answer or may ask something
+	held    int       // epoll set of the connections that only listen: see Hold
+	wake    int       // eventfd
+	timer   int       // timerfd
+	timerAt time.Time // to which it is set; zero: it is not
+	wakeAt  time.Time // asked for by WakeIn; zero: nothing is
 
 	slots    slab.Slab[slot]
 	wheel    *timewheel.Wheel
@@ -268,7 +271,18 @@ func (l *Loop) onWake() { silence(l.wake) }
 
 func (l *Loop) onTimer() {
 	silence(l.timer)
-	l.timerAt = 0
+	l.timerAt = time.Time{}
+	if time.Until(l.wakeAt) <= 0 {
+		l.wakeAt = time.Time{}
+	}
+}
+
+// WakeIn has BatchEnd called in d at the latest. It is finer than deadlines, and there is one for the loop: the earliest
+// that was asked for.
+func (l *Loop) WakeIn(d time.Duration) {
+	if at := time.Now().Add(d); l.wakeAt.IsZero() || at.Before(l.wakeAt) {
+		l.wakeAt = at
+	}
 }
 
 // endBatch is the end-of-batch step: mailbox, deadlines, left-over reads, the handler's slice of work, and the slots that
@@ -375,11 +389,14 @@ func (l *Loop) armTimer() {
 	if l.paused && (!ok || l.resumeAt < next) {
 		next, ok = l.resumeAt, true
 	}
-	if !ok || l.timerAt != 0 && l.timerAt <= next {
+	at := l.wakeAt
+	if tick := l.start.Add(time.Duration(next-1) * tickLength); ok && (at.IsZero() || tick.Before(at)) {
+		at = tick
+	}
+	if at.IsZero() || !l.timerAt.IsZero() && !at.Before(l.timerAt) {
 		return
 	}
-	l.timerAt = next
-	at := l.start.Add(time.Duration(next-1) * tickLength)
+	l.timerAt = at
 	spec := unix.ItimerSpec{Value: unix.NsecToTimespec(int64(max(time.Until(at), time.Microsecond)))}
 	if err := unix.TimerfdSettime(l.timer, 0, &spec, nil); err != nil {
 		l.cfg.Log.Error("event loop cannot set its timer", slog.Any("err", err))

@@ -53,10 +53,11 @@ type recorder struct {
 	due  func(c uint32)
 	end  func() (more bool)
 
-	mu     sync.Mutex
-	opened []uint32
-	gone   []uint32
-	got    map[uint32]string
+	mu      sync.Mutex
+	opened  []uint32
+	gone    []uint32
+	drained []uint32
+	got     map[uint32]string
 }
 
 func (r *recorder) Open(c uint32, refused bool) {
@@ -82,6 +83,12 @@ func (r *recorder) Data(c uint32, b []byte, seen int) (used int) {
 func (r *recorder) Gone(c uint32) {
 	r.mu.Lock()
 	r.gone = append(r.gone, c)
+	r.mu.Unlock()
+}
+
+func (r *recorder) Drained(c uint32) {
+	r.mu.Lock()
+	r.drained = append(r.drained, c)
 	r.mu.Unlock()
 }
 

@@ -31,9 +31,9 @@ func (l *Loop) Send(c uint32, b []byte) {
 
 // SendShared writes b to each of the connections. Where a socket does not take it all, the rest waits in the
 // connection's queue, by reference to one copy of b for all calls of the same key; so equal keys must mean equal bytes.
-// Where the queue is full, the overflow rule applies. It returns to how many connections b was written or queued, and how
-// many stay but were left out.
-func (l *Loop) SendShared(key uint64, conns []uint32, b []byte) (written, leftOut int) {
+// Where the queue is full, the overflow rule applies. It returns to how many connections b was written or queued, how
+// many of those have something in their queue now, and how many stay but were left out.
+func (l *Loop) SendShared(key uint64, conns []uint32, b []byte) (written, behind, leftOut int) {
 	for _, c := range conns {
 		if l.sends++; l.sends%sendsPerYield == 0 {
 			runtime.Gosched()
@@ -46,15 +46,18 @@ func (l *Loop) SendShared(key uint64, conns []uint32, b []byte) (written, leftOu
 		if !ok {
 			continue
 		}
-		if len(rest) > 0 && !l.keep(c, s, key, b, len(b)-len(rest)) {
-			if s.fd >= 0 {
-				leftOut++
+		if len(rest) > 0 {
+			if !l.keep(c, s, key, b, len(b)-len(rest)) {
+				if s.fd >= 0 {
+					leftOut++
+				}
+				continue
 			}
-			continue
+			behind++
 		}
 		written++
 	}
-	return written, leftOut
+	return written, behind, leftOut
 }
 
 // keep queues b from offset off on, by reference, or applies the overflow rule and reports false.
@@ -115,7 +118,11 @@ func (l *Loop) flush(c uint32, s *slot) {
 			return
 		}
 	}
-	l.drained(c, s)
+	if s.flags&flagFinishing != 0 {
+		l.drained(c, s)
+		return
+	}
+	l.handler.Drained(c)
 }
 
 // shed closes connections with the longest queues, a bounded number of them in one batch, until the daemon is within its

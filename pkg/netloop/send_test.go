@@ -3,6 +3,7 @@ package netloop
 import (
 	"io"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -61,7 +62,7 @@ func TestQueueKeepsOrder(t *testing.T) {
 				r.loop.Send(c, []byte(b))
 				continue
 			}
-			if written, leftOut := r.loop.SendShared(i+1, []uint32{c}, []byte(b)); written != 1 || leftOut != 0 {
+			if written, _, leftOut := r.loop.SendShared(i+1, []uint32{c}, []byte(b)); written != 1 || leftOut != 0 {
 				t.Errorf("SendShared = %d, %d, want 1, 0", written, leftOut)
 			}
 		}
@@ -122,7 +123,7 @@ func TestSharedBlockIsKeptOnce(t *testing.T) {
 		}
 		before := r.loop.cfg.Queue.used.Load()
 		block := []byte(pattern(1, size))
-		if written, _ := r.loop.SendShared(7, ids, block); written != conns {
+		if written, _, _ := r.loop.SendShared(7, ids, block); written != conns {
 			t.Errorf("written to %d, want %d", written, conns)
 		}
 		clear(block) // the caller's again
@@ -173,12 +174,12 @@ func TestOverflow(t *testing.T) {
 			want.WriteString(r.stuff(c))
 			for i := range uint64(200) {
 				b := pattern(i, 16<<10)
-				_, n := r.loop.SendShared(i+1, []uint32{c}, []byte(b))
+				_, _, n := r.loop.SendShared(i+1, []uint32{c}, []byte(b))
 				if left += n; n == 0 && r.loop.slots.At(c).fd >= 0 {
 					want.WriteString(b)
 				}
 			}
-			written, _ := r.loop.SendShared(1000, []uint32{c, c2}, []byte("x"))
+			written, _, _ := r.loop.SendShared(1000, []uint32{c, c2}, []byte("x"))
 			healthyGot = written
 			r.loop.Finish(c, stats.CloseDone)
 		})
@@ -364,6 +365,60 @@ func TestSendsDoNotAllocate(t *testing.T) {
 		}
 		if n := testing.AllocsPerRun(100, func() { r.loop.Send(ids[0], b) }); n != 0 {
 			t.Errorf("Send allocates %v times, want 0", n)
+		}
+	})
+}
+
+// Who is behind is counted, and told when it has caught up.
+func TestBehindAndDrained(t *testing.T) {
+	r, addr := startLoop(t, nil)
+	conn := dialSlow(t, addr)
+	c := r.connection(t, 0)
+	r.call(func() {
+		if _, behind, _ := r.loop.SendShared(1, []uint32{c}, []byte("x")); behind != 0 {
+			t.Errorf("behind = %d after a small send, want 0", behind)
+		}
+		r.stuff(c)
+		if _, behind, _ := r.loop.SendShared(2, []uint32{c}, []byte("x")); behind != 1 {
+			t.Errorf("behind = %d after the socket took no more, want 1", behind)
+		}
+		if len(r.drained) != 0 {
+			t.Errorf("drained %v before anything was read", r.drained)
+		}
+	})
+	go io.Copy(io.Discard, conn)
+	eventually(t, "it has caught up", func() bool {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		return slices.Equal(r.drained, []uint32{c})
+	})
+}
+
+func TestWakeIn(t *testing.T) {
+	r, _ := startLoop(t, nil)
+	ends := make(chan time.Time, 100)
+	r.call(func() {
+		r.end = func() bool {
+			select {
+			case ends <- time.Now():
+			default:
+			}
+			return false
+		}
+	})
+	for len(ends) > 0 {
+		<-ends
+	}
+	start := time.Now()
+	r.call(func() { r.loop.WakeIn(time.Hour); r.loop.WakeIn(20 * time.Millisecond) })
+	for at := range ends {
+		if at.Sub(start) >= 20*time.Millisecond {
+			break // there was a batch at that time although nothing else happened
+		}
+	}
+	r.call(func() {
+		if !r.loop.wakeAt.IsZero() {
+			t.Errorf("wakeAt is still set after its time")
 		}
 	})
 }

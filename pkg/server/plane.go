@@ -3,6 +3,7 @@ package server
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/netip"
 	"time"
 
@@ -96,7 +97,7 @@ func (p *plane) drain() {
 func (p *plane) stop() {
 	for _, l := range p.loops {
 		if err := l.Stop(); err != nil {
-			p.opts.Log.Error("event loop did not stop in order", "err", err)
+			p.opts.Log.Error("event loop did not stop in order", slog.Any("err", err))
 		}
 	}
 }

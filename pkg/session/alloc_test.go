@@ -19,9 +19,10 @@ type nullTransport struct {
 }
 
 func (n *nullTransport) Send(uint32, []byte) {}
-func (n *nullTransport) SendShared(_ uint64, conns []uint32, _ []byte) (written, leftOut int) {
-	return len(conns), 0
+func (n *nullTransport) SendShared(_ uint64, conns []uint32, _ []byte) (written, behind, leftOut int) {
+	return len(conns), 0, 0
 }
+func (n *nullTransport) WakeIn(time.Duration)                  {}
 func (n *nullTransport) Hold(uint32)                           {}
 func (n *nullTransport) Close(id uint32, _ stats.CloseReason)  { n.clients.Gone(id) }
 func (n *nullTransport) Finish(id uint32, _ stats.CloseReason) { n.clients.Gone(id) }

@@ -16,8 +16,8 @@ type Transport interface {
 	// Send writes b, or queues what the socket does not take.
 	Send(c uint32, b []byte)
 	// SendShared writes b to each of the connections. Equal keys mean equal bytes. It returns to how many b was written or
-	// queued, and how many stay but were left out because their queue is full.
-	SendShared(key uint64, conns []uint32, b []byte) (written, leftOut int)
+	// queued, how many of those have something in their queue now, and how many stay but were left out because it is full.
+	SendShared(key uint64, conns []uint32, b []byte) (written, behind, leftOut int)
 	// Hold notes that the client only listens from now on.
 	Hold(c uint32)
 	// Close ends the connection at once.
@@ -28,6 +28,8 @@ type Transport interface {
 	Arm(c uint32, d time.Duration)
 	// Quiet returns the time since something was last written to the connection.
 	Quiet(c uint32) time.Duration
+	// WakeIn has Clients.BatchEnd called in d at the latest.
+	WakeIn(d time.Duration)
 	// Again has Clients.Data called once more with the bytes that it leaves.
 	Again(c uint32)
 }
@@ -203,16 +205,25 @@ func (c *Clients) Task(t any) {
 }
 
 // BatchEnd does the next slice of delivering.
-func (c *Clients) BatchEnd() (more bool) { return c.members.Step() }
+func (c *Clients) BatchEnd() (more bool) {
+	more, wait := c.members.Step(time.Now())
+	if wait > 0 {
+		c.t.WakeIn(wait)
+	}
+	return more
+}
+
+// Drained tells the hub that a connection has taken all that was sent to it.
+func (c *Clients) Drained(id uint32) { c.members.CaughtUp(c.table.At(id).subs) }
 
 // Deliver writes the encoded items to the connections: the hub decides, the transport writes.
-func (c *Clients) Deliver(key uint64, conns []uint32, b []byte, items int) (handed int) {
-	written, leftOut := c.t.SendShared(key, conns, b)
+func (c *Clients) Deliver(key uint64, conns []uint32, b []byte, items int) (handed, behind int) {
+	written, behind, leftOut := c.t.SendShared(key, conns, b)
 	c.stats.Delivered.Add(uint64(written * items))
 	if leftOut > 0 {
 		c.stats.Dropped[stats.DropQueueFull].Add(uint64(leftOut * items))
 	}
-	return written
+	return written, behind
 }
 
 // End ends held connections because an item says so.

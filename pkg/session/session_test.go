@@ -68,7 +68,7 @@ func (f *fakeTransport) Send(id uint32, b []byte) {
 	c.quiet = 0
 }
 
-func (f *fakeTransport) SendShared(_ uint64, conns []uint32, b []byte) (written, leftOut int) {
+func (f *fakeTransport) SendShared(_ uint64, conns []uint32, b []byte) (written, behind, leftOut int) {
 	for _, id := range conns {
 		switch c := f.conn(id); {
 		case c.broken:
@@ -81,8 +81,10 @@ func (f *fakeTransport) SendShared(_ uint64, conns []uint32, b []byte) (written,
 			written++
 		}
 	}
-	return written, leftOut
+	return written, 0, leftOut
 }
+
+func (f *fakeTransport) WakeIn(time.Duration) {}
 
 func (f *fakeTransport) Hold(id uint32)                          { f.conn(id).held = true }
 func (f *fakeTransport) Close(id uint32, why stats.CloseReason)  { f.end(id, false, why) }
