@@ -18,10 +18,9 @@ import (
 	"time"
 
 	"holdfast/cmd/internal/app"
+	"holdfast/cmd/internal/golden"
 	"holdfast/pkg/server"
 )
-
-var update = flag.Bool("update", false, "rewrite the golden files")
 
 // asMain makes the test binary behave as pushd with a server that only waits, and never ends by itself.
 const asMain = "HOLDFAST_TEST_AS_PUSHD"
@@ -350,7 +349,7 @@ func TestCheckPrintsValuesAndSources(t *testing.T) {
 	if want := "pushd: socket " + socket + ": cannot create its directory: stat /no/such: no such file or directory\n"; code != app.Failed || stderr != want {
 		t.Errorf("exit %d, stderr %q, want %q", code, stderr, want)
 	}
-	golden(t, "check.txt", stdout)
+	golden.Check(t, "check.txt", stdout)
 }
 
 func TestCheckJSON(t *testing.T) {
@@ -411,31 +410,9 @@ func TestHelpTexts(t *testing.T) {
 		if code != app.OK || stderr != "" {
 			t.Errorf("%v: exit %d, stderr %q", args, code, stderr)
 		}
-		golden(t, name, stdout)
+		golden.Check(t, name, stdout)
 	}
 }
-
-// golden compares got with testdata/name, or rewrites the file with -update.
-func golden(t *testing.T, name, got string) {
-	t.Helper()
-	_, file := filepath.Split(name)
-	path := filepath.Join(goldenDir, file)
-	if *update {
-		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got != string(want) {
-		t.Errorf("%s differs (run with -update to rewrite it); got:\n%s", file, got)
-	}
-}
-
-// goldenDir is absolute, because a test changes the directory.
-var goldenDir, _ = filepath.Abs("testdata")
 
 func TestSecondSignalEndsAtOnce(t *testing.T) {
 	exe, err := os.Executable()

@@ -5,9 +5,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"flag"
 	"io"
-	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -15,10 +13,9 @@ import (
 	"time"
 
 	"holdfast/cmd/internal/app"
+	"holdfast/cmd/internal/golden"
 	"holdfast/pkg/stats"
 )
-
-var update = flag.Bool("update", false, "rewrite the golden files")
 
 // pushstat runs the command line and returns its exit code and output.
 func pushstat(t *testing.T, args ...string) (code int, stdout, stderr string) {
@@ -30,31 +27,13 @@ func pushstat(t *testing.T, args ...string) (code int, stdout, stderr string) {
 	return code, out.String(), errs.String()
 }
 
-// golden compares got with testdata/name, or rewrites the file with -update.
-func golden(t *testing.T, name, got string) {
-	t.Helper()
-	path := filepath.Join("testdata", name)
-	if *update {
-		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got != string(want) {
-		t.Errorf("%s differs (run with -update to rewrite it); got:\n%s", path, got)
-	}
-}
-
 func TestHelpTexts(t *testing.T) {
 	for name, args := range map[string][]string{"help.txt": {"--help"}, "help-report.txt": {"report", "-h"}} {
 		code, stdout, stderr := pushstat(t, args...)
 		if code != app.OK || stderr != "" {
 			t.Errorf("%v: exit %d, stderr %q", args, code, stderr)
 		}
-		golden(t, name, stdout)
+		golden.Check(t, name, stdout)
 	}
 }
 
@@ -71,7 +50,7 @@ func TestReportLines(t *testing.T) {
 		if code != app.OK || stderr != "" {
 			t.Fatalf("%v: exit %d, stderr %q", args, code, stderr)
 		}
-		golden(t, "report.txt", stdout)
+		golden.Check(t, "report.txt", stdout)
 	}
 }
 
@@ -118,7 +97,7 @@ func TestOnceBlock(t *testing.T) {
 	if code != app.OK || stderr != "" {
 		t.Fatalf("exit %d, stderr %q", code, stderr)
 	}
-	golden(t, "once.txt", stdout)
+	golden.Check(t, "once.txt", stdout)
 }
 
 func TestSeveralSocketsAreNamedAndSummed(t *testing.T) {

@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"flag"
 	"os"
 	"path/filepath"
 	"strings"
@@ -13,10 +12,9 @@ import (
 	"unicode/utf8"
 
 	"holdfast/cmd/internal/app"
+	"holdfast/cmd/internal/golden"
 	"holdfast/pkg/sysprep"
 )
-
-var update = flag.Bool("update", false, "rewrite the golden files")
 
 // hosts are the fixture trees.
 var hosts = []string{"debian", "tuned", "container", "arm64"}
@@ -30,26 +28,6 @@ func sysprepOut(args ...string) (code int, stdout, stderr string) {
 	a.Writer, a.ErrWriter = &out, &errOut
 	code = app.Run(context.Background(), a, append([]string{"sysprep"}, args...))
 	return code, out.String(), errOut.String()
-}
-
-func golden(t *testing.T, name, got string) {
-	t.Helper()
-	path := filepath.Join("testdata", name)
-	if *update {
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got != string(want) {
-		t.Errorf("output differs from %s; got:\n%s\nwant:\n%s", path, got, want)
-	}
 }
 
 func TestReports(t *testing.T) {
@@ -71,13 +49,13 @@ func TestReports(t *testing.T) {
 			if code != tt.code || errOut != "" {
 				t.Errorf("exit code %d with %q on stderr, want %d and nothing", code, errOut, tt.code)
 			}
-			golden(t, name+".txt", out)
+			golden.Check(t, name+".txt", out)
 
 			code, out, errOut = sysprepOut("check", "--json", "-n", tt.n, "--root", fixture(tt.host))
 			if code != tt.code || errOut != "" {
 				t.Errorf("with --json exit code %d with %q on stderr, want %d and nothing", code, errOut, tt.code)
 			}
-			golden(t, name+".json", out)
+			golden.Check(t, name+".json", out)
 		})
 	}
 }
@@ -88,7 +66,7 @@ func TestHelp(t *testing.T) {
 		if code != app.OK || errOut != "" {
 			t.Errorf("sysprep %q: exit code %d with %q on stderr", args, code, errOut)
 		}
-		golden(t, name, out)
+		golden.Check(t, name, out)
 	}
 }
 

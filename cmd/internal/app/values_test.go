@@ -1,16 +1,12 @@
 package app
 
 import (
-	"flag"
-	"os"
-	"path/filepath"
+	"holdfast/cmd/internal/golden"
 	"strings"
 	"testing"
 
 	"github.com/urfave/cli/v2"
 )
-
-var update = flag.Bool("update", false, "rewrite the golden files")
 
 func TestParseSize(t *testing.T) {
 	tests := []struct {
@@ -123,23 +119,5 @@ func TestHelpText(t *testing.T) {
 		&cli.StringFlag{Name: "hidden", Hidden: true},
 		&cli.StringFlag{Name: "a-very-long-option-name", Usage: "an explanation `THAT` is long enough to be broken over two lines, which happens at a word", Value: "abc"})
 	_, stdout, _ := runApp(a, "--help")
-	golden(t, "help.txt", stdout)
-}
-
-// golden compares got with testdata/name, or rewrites the file with -update.
-func golden(t *testing.T, name, got string) {
-	t.Helper()
-	path := filepath.Join("testdata", name)
-	if *update {
-		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got != string(want) {
-		t.Errorf("%s differs (run with -update to rewrite it); got:\n%s", path, got)
-	}
+	golden.Check(t, "help.txt", stdout)
 }
