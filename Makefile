@@ -1,0 +1,59 @@
+include scripts/tools.mk
+
+PREFIX  ?= /usr/local
+DESTDIR ?=
+FUZZTIME ?= 20s
+BINARIES := pushd pushpub pushstat sysprep
+
+.DEFAULT_GOAL := help
+.PHONY: help build install run test race fuzz bench yardstick cover golden lint tidy ci clean
+
+help: ## print this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /  \1\t/' | expand -t 14
+
+build: ## build the four binaries into bin/
+	go build -trimpath -o bin/ ./cmd/...
+
+run: build ## start pushd, show a message arriving at a held connection, keep pushd running until Ctrl-C
+	@scripts/run.sh
+
+test: ## everything that must pass
+	go vet ./...
+	go test -count=1 ./...
+
+race: ## the tests under the race detector, in random order
+	go test -race -shuffle=on -count=1 ./...
+
+fuzz: ## every fuzz target for FUZZTIME (20s)
+	@FUZZTIME=$(FUZZTIME) scripts/fuzz.sh
+
+bench: ## per-operation costs (Go benchmarks)
+	go test -run '^$$' -bench . -benchmem ./...
+
+yardstick: build ## pushd against the bare C server of ../shared/bench, in turns (needs a C compiler)
+	go run ./scripts/yardstick -bin bin
+
+cover: ## statement coverage of the tests
+	go test -coverprofile=cover.out ./... && go tool cover -func=cover.out | tail -n 1
+
+golden: ## rewrite the golden files; read the diff
+	go test ./cmd/... ./pkg/wire/... -update
+
+lint: ## gofmt, vet, staticcheck, and a tidy go.mod
+	@test -z "$$(gofmt -l .)" || { echo "gofmt would change:"; gofmt -l .; exit 1; }
+	go vet ./...
+	go run $(STATICCHECK) ./...
+	go mod tidy -diff
+
+install: build ## install the binaries below DESTDIR and PREFIX (/usr/local)
+	install -d $(DESTDIR)$(PREFIX)/bin
+	install -m 755 $(addprefix bin/,$(BINARIES)) $(DESTDIR)$(PREFIX)/bin
+
+tidy: ## make go.mod name what is used
+	go mod tidy
+
+ci: ## what CI runs
+	bash .ci/run
+
+clean: ## remove what the build made
+	rm -rf bin cover.out

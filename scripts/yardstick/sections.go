@@ -1,0 +1,472 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"holdfast/pkg/publish"
+)
+
+const (
+	channels = 1000
+	// path names one of the channels for each connection, in swarm's notation.
+	path = "/stream?channel=g%04d"
+)
+
+func median(v []float64) float64 {
+	v = slices.Sorted(slices.Values(v))
+	return v[len(v)/2]
+}
+
+// compare prints the medians of pairs, ours against theirs; inverse says that less is better.
+func compare(what, unit string, raw, ours []float64, inverse bool, want string) {
+	r, o := median(raw), median(ours)
+	ratio := o / r
+	if inverse {
+		ratio = r / o
+	}
+	fmt.Printf("  %-34s rawlimit %10.1f  pushd %10.1f %-10s ratio %.2f  (wanted %s)\n", what, r, o, unit, ratio, want)
+}
+
+const messageSize = 100
+
+var padding = strings.Repeat("x", messageSize)
+
+// message returns an item of 100 bytes that begins with the time, as swarm wants it.
+func message(channel string, now time.Time) publish.Item {
+	b := strconv.AppendInt(append(make([]byte, 0, messageSize), "@TS="...), now.UnixNano(), 10)
+	b = append(b, ';')
+	return publish.Item{
+		Channel: channel, Formats: publish.HTTPStream,
+		Stream: publish.Stream{Content: string(append(b, padding[len(b):]...))},
+	}
+}
+
+func accept(s *setup) error {
+	var raw, ours []float64
+	for range s.pairs {
+		r, addr, err := s.rawlimit()
+		if err != nil {
+			return err
+		}
+		sw, c, err := s.swarm(addr, s.n)
+		if err != nil {
+			return err
+		}
+		sw.end()
+		r.end()
+		raw = append(raw, c.Rate)
+
+		d, err := s.pushd()
+		if err != nil {
+			return err
+		}
+		if sw, c, err = s.swarm(d.addr, s.n, "-p", path, "-K", fmt.Sprint(channels)); err != nil {
+			return err
+		}
+		sw.end()
+		d.stop()
+		ours = append(ours, c.Rate)
+	}
+	compare("connections", "/s", raw, ours, false, ">= 0.85")
+	return nil
+}
+
+// broadcasts is how many messages are sent to everybody in one run.
+const broadcasts = 7
+
+func broadcast(s *setup) error {
+	var rawTime, ourTime, rawCPU, ourCPU []float64
+	million := 1e6 / float64(s.n*broadcasts)
+	for range s.pairs {
+		r, addr, err := s.rawlimit()
+		if err != nil {
+			return err
+		}
+		times, cpu, err := s.broadcastTo(r, addr, "/", func() error { return r.ask(&struct{}{}, "b 100") })
+		if err != nil {
+			return err
+		}
+		r.end()
+		rawTime, rawCPU = append(rawTime, median(times)), append(rawCPU, cpu*million)
+
+		d, err := s.pushd()
+		if err != nil {
+			return err
+		}
+		times, cpu, err = s.broadcastTo(d.process, d.addr, "/stream?channel=a", func() error {
+			_, err := d.ctl.Publish(context.Background(), []publish.Item{message("a", time.Now())})
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		d.stop()
+		ourTime, ourCPU = append(ourTime, median(times)), append(ourCPU, cpu*million)
+	}
+	compare("publish to last delivery", "ms", rawTime, ourTime, true, ">= 0.85")
+	compare("CPU per million deliveries", "s", rawCPU, ourCPU, true, ">= 0.80")
+	return nil
+}
+
+// broadcastTo holds the connections and has send reach them all several times. It returns the milliseconds to the last
+// delivery of each, and the server's CPU seconds for all.
+func (s *setup) broadcastTo(server *process, addr, path string, send func() error) (times []float64, cpu float64, err error) {
+	sw, _, err := s.swarm(addr, s.n, "-p", path)
+	if err != nil {
+		return nil, 0, err
+	}
+	defer sw.end()
+	time.Sleep(300 * time.Millisecond) // what the connecting left behind
+	before := server.cpu()
+	for range broadcasts {
+		if err := sw.ask(&struct{}{}, "reset"); err != nil {
+			return nil, 0, err
+		}
+		if err := send(); err != nil {
+			return nil, 0, err
+		}
+		var m received
+		if err := sw.ask(&m, "expect %d 20", s.n); err != nil {
+			return nil, 0, err
+		}
+		if m.Messages != s.n {
+			return nil, 0, fmt.Errorf("%d of %d deliveries", m.Messages, s.n)
+		}
+		times = append(times, m.Span*1e3)
+	}
+	return times, server.cpu() - before, nil
+}
+
+func memory(s *setup) error {
+	for _, m := range []struct {
+		what, path string
+		channels   int
+		want       string
+	}{
+		{"stream, 1,000 channels", "/stream?channel=g%04d", channels, "<= 200"},
+		{"events, 1,000 channels", "/events?channel=g%04d", channels, "<= 200"},
+		{"events, a channel each", "/events?channel=g%05d", s.n, "<= 400"},
+	} {
+		d, err := s.pushd()
+		if err != nil {
+			return err
+		}
+		warm, _, err := s.swarm(d.addr, 2000, "-p", m.path) // enough that pushd gives their memory back
+		if err != nil {
+			return err
+		}
+		warm.end()
+		time.Sleep(4 * time.Second)
+		before, err := d.stats()
+		if err != nil {
+			return err
+		}
+		sw, _, err := s.swarm(d.addr, s.n, "-p", m.path, "-K", fmt.Sprint(m.channels))
+		if err != nil {
+			return err
+		}
+		held, err := d.stats()
+		if err != nil {
+			return err
+		}
+		sw.end()
+		time.Sleep(4 * time.Second)
+		after, err := d.stats()
+		if err != nil {
+			return err
+		}
+		d.stop()
+		fmt.Printf("  %-34s %6.0f B/conn (wanted %s); goroutines %d -> %d; after all left RssAnon %+.0f%% (wanted <= +20%%)\n",
+			m.what, float64(held.RSSAnonBytes-before.RSSAnonBytes)/float64(s.n), m.want, before.Goroutines, held.Goroutines,
+			100*float64(after.RSSAnonBytes-before.RSSAnonBytes)/float64(before.RSSAnonBytes))
+	}
+	return nil
+}
+
+func fanout(s *setup) error {
+	const messages = 200_000
+	var rate, rawRate, blocked []float64
+	for range s.pairs {
+		r, addr, err := s.rawlimit()
+		if err != nil {
+			return err
+		}
+		times, _, err := s.broadcastTo(r, addr, "/", func() error { return r.ask(&struct{}{}, "b 100") })
+		if err != nil {
+			return err
+		}
+		r.end()
+		rawRate = append(rawRate, float64(s.n)/median(times)*1e3)
+
+		m, wait, err := s.flood(s.n, channels, messages)
+		if err != nil {
+			return err
+		}
+		rate, blocked = append(rate, m.Rate), append(blocked, wait.Seconds())
+	}
+	compare("deliveries", "/s", rawRate, rate, false, ">= 2.00")
+	fmt.Printf("  nothing lost; the publisher was held back for %.1f s (median)\n", median(blocked))
+	return nil
+}
+
+func single(s *setup) error {
+	var rates []float64
+	for range s.pairs {
+		m, _, err := s.flood(1, 1, 2_000_000)
+		if err != nil {
+			return err
+		}
+		rates = append(rates, m.Rate)
+	}
+	fmt.Printf("  %.0f messages/s (wanted >= 800,000)\n", median(rates))
+	return nil
+}
+
+// flood publishes messages round-robin over k channels to n connections, as fast as it can, and waits for all deliveries.
+// It returns how long the publisher was held back by its window.
+func (s *setup) flood(n, k, messages int) (m received, blocked time.Duration, err error) {
+	d, err := s.pushd()
+	if err != nil {
+		return m, 0, err
+	}
+	defer d.stop()
+	sw, _, err := s.swarm(d.addr, n, "-p", path, "-K", fmt.Sprint(k))
+	if err != nil {
+		return m, 0, err
+	}
+	defer sw.end()
+	if err := sw.ask(&struct{}{}, "reset"); err != nil {
+		return m, 0, err
+	}
+	ctx := context.Background()
+	names := channelNames(k)
+	last := time.Now()
+	for i := range messages {
+		now := time.Now()
+		if w := now.Sub(last); w > 50*time.Microsecond { // more than an item takes
+			blocked += w
+		}
+		last = now
+		it := message(names[i%k], now)
+		if _, err := d.pub.Publish(ctx, &it); err != nil {
+			return m, 0, err
+		}
+	}
+	if err := d.pub.Flush(ctx); err != nil {
+		return m, 0, err
+	}
+	want := messages * n / k
+	if err := sw.ask(&m, "expect %d 60", want); err != nil {
+		return m, 0, err
+	}
+	if m.Messages != want || m.Disconnects > 0 {
+		return m, 0, fmt.Errorf("%d of %d deliveries, %d disconnects", m.Messages, want, m.Disconnects)
+	}
+	return m, blocked, nil
+}
+
+func channelNames(k int) []string {
+	names := make([]string, k)
+	for i := range names {
+		names[i] = fmt.Sprintf("g%04d", i)
+	}
+	return names
+}
+
+// latency publishes 200 times a second to 15 subscribers each. What rawlimit needs to send to 15 connections as often is
+// printed beside it, because the tail is mostly the machine's.
+func latency(s *setup) error {
+	const subscribers = 15
+	d, err := s.pushd()
+	if err != nil {
+		return err
+	}
+	defer d.stop()
+	ours, _, err := s.swarm(d.addr, s.n, "-p", path, "-K", fmt.Sprint(s.n/subscribers))
+	if err != nil {
+		return err
+	}
+	defer ours.end()
+	r, addr, err := s.rawlimit()
+	if err != nil {
+		return err
+	}
+	defer r.end()
+	raw, _, err := s.swarm(addr, subscribers)
+	if err != nil {
+		return err
+	}
+	defer raw.end()
+	names := channelNames(s.n / subscribers)
+	for range s.pairs {
+		if err := steadily(raw, "rawlimit", subscribers, func(int) error { return r.ask(&struct{}{}, "b 100") }); err != nil {
+			return err
+		}
+		err := steadily(ours, "pushd", subscribers, func(i int) error {
+			it := message(names[i%len(names)], time.Now())
+			_, err := d.pub.Publish(context.Background(), &it)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	fmt.Println("  (wanted of pushd on a quiet machine: p50 <= 220, p99 <= 400, p99.9 < 1000 us)")
+	return nil
+}
+
+// steadily sends 200 times a second for five seconds, and prints the latency.
+func steadily(sw *process, who string, subscribers int, send func(i int) error) error {
+	const seconds, perSecond = 5, 200
+	if err := sw.ask(&struct{}{}, "reset"); err != nil {
+		return err
+	}
+	tick := time.NewTicker(time.Second / perSecond)
+	defer tick.Stop()
+	for i := range seconds * perSecond {
+		<-tick.C
+		if err := send(i); err != nil {
+			return err
+		}
+	}
+	var m received
+	if err := sw.ask(&m, "expect %d 10", seconds*perSecond*subscribers); err != nil {
+		return err
+	}
+	l := m.Latency
+	fmt.Printf("  %-8s  p50 %5.0f  p90 %5.0f  p99 %5.0f  p99.9 %5.0f  max %5.0f us\n", who, l.P50, l.P90, l.P99, l.P999, l.Max)
+	return nil
+}
+
+// neighbour asks for an answer again and again while broadcasts are under way, and once behind an event of every held
+// connection.
+func neighbour(s *setup) error {
+	d, err := s.pushd()
+	if err != nil {
+		return err
+	}
+	defer d.stop()
+	conn, err := net.Dial("tcp", d.addr)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	r := bufio.NewReader(conn)
+	sw, _, err := s.swarm(d.addr, s.n, "-p", "/stream?channel=a")
+	if err != nil {
+		return err
+	}
+	broadcast := func() { d.ctl.Publish(context.Background(), []publish.Item{message("a", time.Now())}) }
+	for _, m := range []struct {
+		what  string
+		pause time.Duration
+		load  func()
+	}{
+		{"alone", time.Second, func() {}},
+		{"five broadcasts a second", 200 * time.Millisecond, broadcast},
+		{"broadcasts without pause", 0, broadcast},
+	} {
+		p, err := answers(conn, r, 5*time.Second, m.pause, m.load)
+		if err != nil {
+			return err
+		}
+		fmt.Printf("  an answer, %-28s p50 %v  p99 %v  max %v (wanted <= 10 ms)\n", m.what+":", p[0], p[1], p[2])
+	}
+	sw.end()
+	return massEvent(s, d, conn, r)
+}
+
+// massEvent stops pushd, has every held connection send something, asks for an answer behind all of that, and measures
+// it from the moment at which pushd goes on.
+func massEvent(s *setup, d *daemon, conn net.Conn, r *bufio.Reader) error {
+	held := make([]net.Conn, s.n)
+	for i := range held {
+		src := &net.TCPAddr{IP: net.IPv4(127, 0, byte(1+i/250), byte(1+i%250))}
+		c, err := (&net.Dialer{LocalAddr: src}).Dial("tcp", d.addr)
+		if err != nil {
+			return err
+		}
+		defer c.Close()
+		fmt.Fprint(c, "GET /stream?channel=a HTTP/1.1\r\nHost: x\r\n\r\n")
+		held[i] = c
+	}
+	for {
+		snap, err := d.stats()
+		if err != nil {
+			return err
+		}
+		if snap.Connections.Stream == s.n {
+			break
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	var waits []float64
+	for range s.pairs {
+		d.cmd.Process.Signal(syscall.SIGSTOP)
+		for _, c := range held {
+			fmt.Fprint(c, "something")
+		}
+		fmt.Fprint(conn, request)
+		t := time.Now()
+		d.cmd.Process.Signal(syscall.SIGCONT)
+		if err := answer(r); err != nil {
+			return err
+		}
+		waits = append(waits, time.Since(t).Seconds()*1e3)
+		time.Sleep(200 * time.Millisecond)
+	}
+	fmt.Printf("  an answer behind %d connections that are ready at once: %.1f ms (median; wanted <= 10 ms)\n", s.n, median(waits))
+	return nil
+}
+
+const request = "GET /none HTTP/1.1\r\nHost: x\r\n\r\n"
+
+// answer reads one answer.
+func answer(r *bufio.Reader) error {
+	res, err := http.ReadResponse(r, nil)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(io.Discard, res.Body)
+	return err
+}
+
+// answers measures requests on conn for the time d, while load runs over and over with a pause in between.
+func answers(conn net.Conn, r *bufio.Reader, d, pause time.Duration, load func()) (p [3]time.Duration, err error) {
+	stop := make(chan struct{})
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+				load()
+				time.Sleep(pause)
+			}
+		}
+	}()
+	defer func() { close(stop); <-done }()
+	var all []time.Duration
+	for end := time.Now().Add(d); time.Now().Before(end); time.Sleep(2 * time.Millisecond) {
+		t := time.Now()
+		fmt.Fprint(conn, request)
+		if err := answer(r); err != nil {
+			return p, err
+		}
+		all = append(all, time.Since(t).Round(time.Microsecond))
+	}
+	slices.Sort(all)
+	return [3]time.Duration{all[len(all)/2], all[len(all)*99/100], all[len(all)-1]}, nil
+}
