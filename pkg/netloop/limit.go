@@ -15,8 +15,9 @@ const warnEvery = time.Minute
 
 // Limit is the number of connections that all loops of a daemon may hold. It is safe for all goroutines.
 type Limit struct {
-	max int64
-	n   atomic.Int64
+	max  int64
+	n    atomic.Int64
+	peak atomic.Int64 // since Peak was called
 
 	mu       sync.Mutex
 	second   int64
@@ -31,10 +32,19 @@ func NewLimit(max int) *Limit { return &Limit{max: int64(max)} }
 // Connections returns the number of open sockets, those of finishing connections included.
 func (m *Limit) Connections() int { return int(m.n.Load()) }
 
+// Peak returns about the largest number of connections since it was called last.
+func (m *Limit) Peak() int { return int(m.peak.Swap(m.n.Load())) }
+
 func (m *Limit) full() bool { return m.n.Load() >= m.max }
 
 // enter counts a connection in and reports whether it is within the limit.
-func (m *Limit) enter() bool { return m.n.Add(1) <= m.max }
+func (m *Limit) enter() bool {
+	n := m.n.Add(1)
+	if n > m.peak.Load() {
+		m.peak.Store(n)
+	}
+	return n <= m.max
+}
 
 func (m *Limit) leave() { m.n.Add(-1) }
 

@@ -178,7 +178,7 @@ func (s *Server) reclaim(ctx context.Context) {
 		case <-tick.C:
 		}
 		n := s.plane.limit.Connections()
-		if peak = max(peak, n); n <= peak*3/4 && n >= last && peak-n >= minReclaim {
+		if peak = max(peak, s.plane.limit.Peak()); n <= peak*3/4 && n >= last && peak-n >= minReclaim {
 			debug.FreeOSMemory()
 			peak = n
 		}

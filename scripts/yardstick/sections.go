@@ -161,7 +161,7 @@ func memory(s *setup) error {
 		if err != nil {
 			return err
 		}
-		warm, _, err := s.swarm(d.addr, 2000, "-p", m.path) // enough that pushd gives their memory back
+		warm, _, err := s.swarm(d.addr, 2000, "-p", m.path, "-K", fmt.Sprint(m.channels)) // enough for a mass change
 		if err != nil {
 			return err
 		}
@@ -186,9 +186,11 @@ func memory(s *setup) error {
 			return err
 		}
 		d.stop()
-		fmt.Printf("  %-34s %6.0f B/conn (wanted %s); goroutines %d -> %d; after all left RssAnon %+.0f%% (wanted <= +20%%)\n",
-			m.what, float64(held.RSSAnonBytes-before.RSSAnonBytes)/float64(s.n), m.want, before.Goroutines, held.Goroutines,
-			100*float64(after.RSSAnonBytes-before.RSSAnonBytes)/float64(before.RSSAnonBytes))
+		perConn := float64(held.RSSAnonBytes-before.RSSAnonBytes) / float64(s.n)
+		change := 100 * float64(after.RSSAnonBytes-before.RSSAnonBytes) / float64(before.RSSAnonBytes)
+		fmt.Printf("  %-24s %4.0f B/conn (wanted %s); RssAnon in KiB %d warm, %d held, %d when all had left: %+.0f%% (wanted <= +20%%); goroutines %d, %d\n",
+			m.what, perConn, m.want, before.RSSAnonBytes>>10, held.RSSAnonBytes>>10, after.RSSAnonBytes>>10, change,
+			before.Goroutines, held.Goroutines)
 	}
 	return nil
 }
