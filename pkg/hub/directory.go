@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sync/semaphore"
 
+	"holdfast/pkg/publish"
 	"holdfast/pkg/slab"
 )
 
@@ -82,7 +83,7 @@ func (d *Directory) Publish(ctx context.Context, b *Batch) error {
 	}
 	b.bytes = 0
 	for i := range b.Deliveries {
-		b.bytes += int64(b.Deliveries[i].Item.ContentSize()) + itemOverhead
+		b.bytes += charge(&b.Deliveries[i].Item)
 	}
 	b.bytes = min(b.bytes, d.maxBytes)
 	if err := d.room.Acquire(ctx, b.bytes); err != nil {
@@ -99,6 +100,15 @@ func (d *Directory) Publish(ctx context.Context, b *Batch) error {
 		}
 	}
 	return nil
+}
+
+// charge is what an item takes of the Directory's room: about its memory.
+func charge(it *publish.Item) int64 {
+	n := itemOverhead + it.ContentSize() + len(it.ID) + len(it.PrevID) + len(it.Epoch)
+	for k, v := range it.Meta {
+		n += len(k) + len(v)
+	}
+	return int64(n)
 }
 
 // post hands dl to its channel's loops and reports whether there is any.

@@ -43,8 +43,8 @@ type Members struct {
 	groups    slab.Slab[group]
 	subs      slab.Slab[subscription]
 
-	walks      turns   // channels that have items waiting
-	parked     []*walk // the ones that wait for their subscribers, the first parked first
+	walks      turns     // channels that have items waiting
+	parked     []parking // the ones that wait for their subscribers
 	spare      []*walk
 	spareBytes int // of those
 	walkKey    uint64

@@ -102,3 +102,46 @@ func TestLastSubscriberLeavesAParkedWalk(t *testing.T) {
 		t.Errorf("%d walks are parked and %d have turns, want none", len(l.members.parked), l.members.walks.len())
 	}
 }
+
+// Unparking costs the same whatever the number of parked walks and the order in which they catch up.
+func TestUnparkInAnyOrder(t *testing.T) {
+	m := NewMembers(nil, 0, nil, nil, nil)
+	now := time.Time{}.Add(time.Hour)
+	var walks []*walk
+	for range 1000 {
+		w := &walk{}
+		m.park(w, now)
+		walks = append(walks, w)
+	}
+	for i := len(walks) - 1; i >= 500; i-- {
+		m.unpark(walks[i])
+	}
+	m.park(walks[999], now.Add(time.Millisecond)) // again, while its old entry is still in the list
+	if n := m.walks.len(); n != 500 {
+		t.Fatalf("%d walks have turns, want the 500 that caught up", n)
+	}
+	m.unparkDue(now.Add(maxPark))
+	if n := m.walks.len(); n != 1000 {
+		t.Errorf("%d walks have turns after maxPark, want 1000: each once, and not the one that was parked again", n)
+	}
+	if len(m.parked) != 1 || m.parkedFor(now.Add(maxPark)) != time.Millisecond {
+		t.Errorf("%d entries are left, the first for %v, want one for 1 ms", len(m.parked), m.parkedFor(now.Add(maxPark)))
+	}
+}
+
+// A walk that served a slow channel serves the next one as if it were new.
+func TestReusedWalkForgetsTheOtherChannel(t *testing.T) {
+	dir, l, sink, _ := parkLoop(t, 1, 1)
+	publishAll(t, dir, stream("a", "x"))
+	l.settle()
+	sink.behind = nil
+	l.members.Join(9, []byte("b"), 0, 0)
+	content := string(make([]byte, slowWalkBytes/2))
+	publishAll(t, dir, stream("b", content), stream("b", content), stream("b", content))
+	l.take(len(l.posted))
+	before := len(sink.sent)
+	l.step()
+	if sent := sink.sent[before:]; len(sent) != 1 || len(sent[0].bytes) != 3*len(content) {
+		t.Errorf("the first walk of channel b sent %d times, want all three items at once", len(sent))
+	}
+}

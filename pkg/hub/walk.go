@@ -6,14 +6,12 @@ import (
 )
 
 const (
-	sliceConns    = 64                    // connections that a walk is handed to before other walks have their turn
-	walkBytes     = 64 << 10              // encoded bytes after which a walk takes no further item
-	slowWalkBytes = 16 << 10              // the same, when most subscribers are behind
-	maxPark       = 10 * time.Millisecond // for which a walk waits for its subscribers
-	walkItems     = 1024                  // items of one walk
-	sliceWork     = 128                   // work of one call of Step: a connection is one, and so are itemsPerWork encoded items
-	itemsPerWork  = 8
-	spareMemory   = 1 << 20 // bytes of walks kept for later use
+	sliceConns   = 64       // connections that a walk is handed to before other walks have their turn
+	walkBytes    = 64 << 10 // encoded bytes after which a walk takes no further item
+	walkItems    = 1024     // items of one walk
+	sliceWork    = 128      // work of one call of Step: a connection is one, and so are itemsPerWork encoded items
+	itemsPerWork = 8
+	spareMemory  = 1 << 20 // bytes of walks kept for later use
 )
 
 // walk takes the items that wait in one channel to its subscribers. Its items are encoded once for each group and
@@ -74,9 +72,7 @@ func (w *walk) size() int {
 // Step does a slice of the walks' work, each in turn. It reports whether some is left, and when it wants to be called
 // again for a walk that is parked: in wait, if that is not 0.
 func (m *Members) Step(now time.Time) (more bool, wait time.Duration) {
-	for len(m.parked) > 0 && !m.parked[0].until.After(now) {
-		m.unpark(m.parked[0])
-	}
+	m.unparkDue(now)
 	for work := sliceWork; work > 0 && m.walks.len() > 0; {
 		w := m.walks.pop()
 		work -= m.step(w)
@@ -84,18 +80,14 @@ func (m *Members) Step(now time.Time) (more bool, wait time.Duration) {
 		case len(w.items) > 0:
 			m.walks.push(w)
 		case len(w.waiting) > 0 && w.slow():
-			w.until = now.Add(maxPark)
-			m.parked = append(m.parked, w)
+			m.park(w, now)
 		case len(w.waiting) > 0:
 			m.walks.push(w)
 		default:
 			m.endWalk(w)
 		}
 	}
-	if len(m.parked) > 0 {
-		wait = max(m.parked[0].until.Sub(now), time.Microsecond)
-	}
-	return m.walks.len() > 0, wait
+	return m.walks.len() > 0, m.parkedFor(now)
 }
 
 // endWalk takes the walk off its channel, which has nothing waiting, and keeps it for another.
@@ -104,34 +96,11 @@ func (m *Members) endWalk(w *walk) {
 		m.locals.At(w.local).walk = nil
 		w.local = 0
 	}
+	w.reached, w.behind = 0, 0 // it may serve another channel next
 	if n := w.size(); m.spareBytes+n <= spareMemory {
 		m.spare = append(m.spare, w)
 		m.spareBytes += n
 	}
-}
-
-// slow reports whether most of the subscribers whom the walk has reached are behind. The channel's next walk is then parked
-// until one of them has caught up, for maxPark at most: more is published than the channel's clients can take, and its
-// publishers have to feel it, for nobody is made to wait who would not have to wait anyway. A few clients that are
-// behind park nothing: their queues fill up, and they are closed.
-func (w *walk) slow() bool { return 2*w.behind > w.reached }
-
-// CaughtUp tells that a connection, of which subs is the first subscription, is not behind any more.
-func (m *Members) CaughtUp(subs uint32) {
-	for id := subs; id != 0; id = m.subs.At(id).more {
-		l := m.locals.At(m.groups.At(m.subs.At(id).group).local)
-		if l.walk != nil && !l.walk.until.IsZero() {
-			m.unpark(l.walk)
-		}
-	}
-}
-
-// unpark gives a parked walk its turns again.
-func (m *Members) unpark(w *walk) {
-	i := slices.Index(m.parked, w)
-	m.parked = slices.Delete(m.parked, i, i+1)
-	w.until = time.Time{}
-	m.walks.push(w)
 }
 
 // step hands the walk's items to the next slice of subscribers and returns how much work that was.
@@ -257,8 +226,9 @@ func (t *turns) pop() *walk {
 	w := t.walks[t.head]
 	t.walks[t.head] = nil
 	if t.head++; 2*t.head >= len(t.walks) {
-		t.walks = append(t.walks[:0], t.walks[t.head:]...)
-		t.head = 0
+		n := copy(t.walks, t.walks[t.head:])
+		clear(t.walks[n:])
+		t.walks, t.head = t.walks[:n], 0
 	}
 	return w
 }

@@ -11,7 +11,8 @@ import (
 
 // Limits of an item's fields.
 const (
-	MaxChannelBytes = 255 // bytes of a channel name
+	MaxChannelBytes = 255  // bytes of a channel name
+	MaxIDBytes      = 1024 // bytes of an id: a browser sends it back in a header field
 
 	maxStatusCode   = 999
 	minCloseCode    = 1000 // RFC 6455 section 7.4.2
@@ -36,6 +37,11 @@ func (it *Item) Check() error {
 	if err := checkLines(itemObject,
 		field{"id", it.ID}, field{"prev-id", it.PrevID}, field{"epoch", it.Epoch}); err != nil {
 		return err
+	}
+	for _, f := range []field{{"id", it.ID}, {"prev-id", it.PrevID}, {"epoch", it.Epoch}, {"sse id", it.Event.ID}} {
+		if len(f.value) > MaxIDBytes {
+			return fmt.Errorf("%s contains '%s' with invalid value: it is %d bytes long, at most %d are allowed", itemObject, f.name, len(f.value), MaxIDBytes)
+		}
 	}
 	for k, v := range it.Meta {
 		if !utf8.ValidString(k) || !utf8.ValidString(v) {

@@ -123,3 +123,20 @@ func BenchmarkCheck(b *testing.B) {
 		}
 	}
 }
+
+// A browser sends the last id back in a header field, and ids are not counted as content.
+func TestIDsAreBounded(t *testing.T) {
+	long := strings.Repeat("x", MaxIDBytes+1)
+	for name, set := range map[string]func(*Item){
+		"id":      func(it *Item) { it.ID = long },
+		"prev-id": func(it *Item) { it.PrevID = long },
+		"epoch":   func(it *Item) { it.Epoch = long },
+		"sse id":  func(it *Item) { it.Formats |= SSE; it.Event.ID = long },
+	} {
+		it := Item{Channel: "a", Formats: HTTPStream, Stream: Stream{Content: "x"}}
+		set(&it)
+		if err := it.Check(); err == nil || !strings.Contains(err.Error(), "'"+name+"'") {
+			t.Errorf("%s of %d bytes: %v, want an error that names it", name, len(long), err)
+		}
+	}
+}
