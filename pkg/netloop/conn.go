@@ -11,12 +11,12 @@ import (
 
 // open takes over the accepted socket fd.
 func (l *Loop) open(fd int, refused bool) {
+	l.stats.Accepted.Add(1)
 	id, _, err := l.register(fd)
 	if err != nil { // ENOSPC: fs.epoll.max_user_watches; ENOMEM
 		l.stats.Closed[stats.CloseOverload].Add(1)
 		return
 	}
-	l.stats.Accepted.Add(1)
 	l.handler.Open(id, refused)
 }
 
@@ -46,14 +46,19 @@ func addTo(set int, id uint32, s *slot) error {
 // Hold notes that the client only listens from now on. Its events then wait in a set of their own, which takes turns with
 // that of the other connections: when 15,000 held clients go at the same moment, somebody who has asked something does
 // not wait behind them.
-func (l *Loop) Hold(c uint32) {
+func (l *Loop) Hold(c uint32) { l.move(c, l.active, l.held) }
+
+// Release undoes Hold: the client may ask something again.
+func (l *Loop) Release(c uint32) { l.move(c, l.held, l.active) }
+
+func (l *Loop) move(c uint32, from, to int) {
 	s := l.slots.At(c)
 	if s.fd < 0 {
 		return
 	}
-	err := unix.EpollCtl(l.active, unix.EPOLL_CTL_DEL, int(s.fd), nil)
+	err := unix.EpollCtl(from, unix.EPOLL_CTL_DEL, int(s.fd), nil)
 	if err == nil {
-		err = addTo(l.held, c, s)
+		err = addTo(to, c, s)
 	}
 	if err != nil { // ENOMEM
 		l.close(c, stats.CloseOverload)

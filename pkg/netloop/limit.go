@@ -8,7 +8,7 @@ import (
 
 // refusalsPerSecond bounds how many connections over the limit are answered in a second, by all loops together. Each
 // takes one of the descriptors kept back until its client has the answer, for at most lingerTime.
-const refusalsPerSecond = 64
+const refusalsPerSecond = 32
 
 // warnEvery is the time between two warnings that the limit is reached.
 const warnEvery = time.Minute

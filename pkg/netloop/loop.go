@@ -16,12 +16,12 @@ import (
 )
 
 const (
-	batchEvents   = 128      // connection events taken from one epoll set in one batch
-	batchTasks    = 4096     // mailbox tasks taken in one batch
-	batchDue      = 256      // deadlines told in one batch
-	batchSheds    = 256      // connections closed in one batch because the memory for queues is used up
-	batchAccepts  = 64       // connections accepted from one listener in one batch
-	readBudget    = 64 << 10 // bytes read from one connection in one batch
+	batchEvents   = 128     // connection events taken from one epoll set in one batch
+	batchTasks    = 4096    // mailbox tasks taken in one batch
+	batchDue      = 256     // deadlines told in one batch
+	batchSheds    = 256     // connections closed in one batch because the memory for queues is used up
+	batchAccepts  = 64      // connections accepted from one listener in one batch
+	readBudget    = 8 << 10 // bytes read from one connection in one batch
 	tickLength    = 50 * time.Millisecond
 	lingerTime    = 2 * time.Second // for a client to take the last bytes and close
 	acceptRecheck = time.Second     // how long a pause in accepting lasts when nobody of this loop leaves
@@ -403,10 +403,11 @@ func (l *Loop) armTimer() {
 	}
 }
 
-// Arm sets the connection's deadline to d from now, in place of the one it had. Deadlines are kept in ticks of 50 ms.
+// Arm sets the connection's deadline to d from now, in place of the one it had. Deadlines are kept in ticks of 50 ms: one
+// comes up to two of them late, and never early.
 func (l *Loop) Arm(c uint32, d time.Duration) {
 	if s := l.slots.At(c); s.fd >= 0 && s.flags&flagFinishing == 0 {
-		l.wheel.Arm(c, l.now+ticks(d))
+		l.wheel.Arm(c, l.now+1+ticks(d))
 	}
 }
 
@@ -417,8 +418,12 @@ func (l *Loop) Disarm(c uint32) {
 	}
 }
 
-// Quiet returns the time since something was last written to the connection or queued for it.
+// Quiet returns the time since something was last written to the connection or queued for it: none, while something waits
+// in its queue.
 func (l *Loop) Quiet(c uint32) time.Duration {
+	if l.slots.At(c).queue != 0 {
+		return 0
+	}
 	return time.Duration(l.now-l.slots.At(c).lastWrite) * tickLength
 }
 

@@ -31,7 +31,7 @@ const (
 	CloseSlow                           // its queue was full and the overflow rule is close
 	CloseMemory                         // its queue was among the longest when the memory for queues ran out
 	CloseAction                         // an item's close action, or a held response that ended
-	CloseOverload                       // accepted above the limit and answered 503
+	CloseOverload                       // above a limit of pushd or of the system: answered 503, or not at all
 	CloseDrain                          // pushd is stopping
 
 	numCloseReasons
