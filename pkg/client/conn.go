@@ -119,7 +119,7 @@ func (c *Conn) write() {
 		}
 		if _, err := c.nc.Write(buf); err != nil {
 			c.mu.Lock()
-			c.writeErr = fmt.Errorf("write to pushd: %w", err)
+			c.writeErr = fmt.Errorf("write to pushd: %w", reason(err))
 			c.mu.Unlock()
 			c.nc.SetReadDeadline(time.Now().Add(lastWords)) //nolint:errcheck // fails only when closed
 			return
@@ -154,7 +154,7 @@ func (c *Conn) readError(err error) error {
 	case errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF):
 		return fmt.Errorf("pushd closed the connection: %w", io.ErrUnexpectedEOF)
 	}
-	return fmt.Errorf("read from pushd: %w", err)
+	return fmt.Errorf("read from pushd: %w", reason(err))
 }
 
 // handle acts on one message. Its error ends the connection.

@@ -35,6 +35,7 @@ type DialError struct {
 type Attempt struct {
 	Path  string
 	Owner string      // user that owns what is at Path; "" when that cannot be told
+	Group string      // that owns it
 	Mode  fs.FileMode // of what is at Path; 0 when that cannot be told
 	Err   error       // why it did not do
 }
@@ -46,8 +47,21 @@ func (e *DialError) Error() string {
 	for _, a := range e.Tried {
 		fmt.Fprintf(&s, "\n  %s", a)
 	}
-	s.WriteString("\nstart pushd, or name its socket with --socket")
+	s.WriteString("\n" + e.remedy())
 	return s.String()
+}
+
+// remedy is what to do about it.
+func (e *DialError) remedy() string {
+	for _, a := range e.Tried {
+		switch {
+		case errors.Is(a.Err, fs.ErrPermission):
+			return fmt.Sprintf("become a member of the group %s, or have pushd started with --socket-group or --socket-mode for you", a.Group)
+		case errors.Is(a.Err, context.DeadlineExceeded):
+			return "something holds " + a.Path + " and does not answer: is that pushd stopped or overloaded?"
+		}
+	}
+	return "start pushd, or name its socket with --socket"
 }
 
 // Unwrap gives the errors of all attempts.
@@ -63,7 +77,7 @@ func (e *DialError) Unwrap() []error {
 func (a Attempt) String() string {
 	what := ""
 	if a.Mode != 0 {
-		what = fmt.Sprintf(" (owner %s, mode %v)", a.Owner, a.Mode)
+		what = fmt.Sprintf(" (owner %s, group %s, mode %04o)", a.Owner, a.Group, a.Mode.Perm())
 	}
 	return fmt.Sprintf("%s%s: %v", a.Path, what, reason(a.Err))
 }
@@ -73,6 +87,9 @@ func reason(err error) error {
 	var errno syscall.Errno
 	if errors.As(err, &errno) {
 		return errno
+	}
+	if errors.Is(err, context.DeadlineExceeded) {
+		return errors.New("no answer in time")
 	}
 	return err
 }
@@ -120,6 +137,10 @@ func attempt(path string, err error) Attempt {
 		a.Owner = strconv.Itoa(int(st.Uid))
 		if u, err := user.LookupId(a.Owner); err == nil {
 			a.Owner = u.Username
+		}
+		a.Group = strconv.Itoa(int(st.Gid))
+		if g, err := user.LookupGroupId(a.Group); err == nil {
+			a.Group = g.Name
 		}
 	}
 	return a

@@ -61,7 +61,7 @@ func TestDialErrorSaysWhatIsThere(t *testing.T) {
 	}{
 		filepath.Join(dir, "none"): {fs.ErrNotExist, 0, "none: no such file or directory"},
 		stale:                      {syscall.ECONNREFUSED, fs.ModeSocket, "connection refused"},
-		file:                       {syscall.ECONNREFUSED, 0o640, "mode -rw-r-----"},
+		file:                       {syscall.ECONNREFUSED, 0o640, "mode 0640"},
 	} {
 		_, err := Dial(t.Context(), path, Options{})
 		failed, ok := errors.AsType[*DialError](err)

@@ -21,7 +21,7 @@ import (
 // Bounds of the HTTP publish endpoint.
 const (
 	maxHTTPHeader   = 10_000 // bytes, as Pushpin has it; net/http adds some slack
-	maxHTTPClients  = 128
+	maxHTTPClients  = 64
 	httpReadTimeout = 10 * time.Second // for head and body of a request
 	httpIdleTimeout = time.Minute
 	publishTimeout  = 5 * time.Second // for room to publish, and again for the receivers of a JSON answer

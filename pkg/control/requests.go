@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"strings"
 	"time"
 
 	"holdfast/pkg/publish"
@@ -129,10 +130,9 @@ func (c *client) check(it *publish.Item) error {
 	return checkSize(it, c.s.o.MaxMessage)
 }
 
-// checkSize compares each content of an item with the limit.
+// checkSize compares what an item asks to be sent to one client with the limit.
 func checkSize(it *publish.Item, limit int) error {
-	n := max(len(it.Response.Body), len(it.Response.BodyPatch), len(it.Stream.Content), len(it.Message.Content), len(it.Event.Data))
-	if n > limit {
+	if n := it.ContentSize(); n > limit {
 		return wire.Errorf(wire.ItemTooLarge, "a content of %d bytes, %d are allowed", n, limit)
 	}
 	return nil
@@ -145,7 +145,7 @@ func refusalFor(err error) *wire.Error {
 		refusal = &wire.Error{Code: wire.BadItem, Text: err.Error()}
 	}
 	if len(refusal.Text) > maxErrorText {
-		refusal = &wire.Error{Code: refusal.Code, Text: refusal.Text[:maxErrorText]}
+		refusal = &wire.Error{Code: refusal.Code, Text: strings.ToValidUTF8(refusal.Text[:maxErrorText], "")}
 	}
 	return refusal
 }

@@ -89,8 +89,13 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	defer cancel()
 	var clients sync.WaitGroup
 	defer clients.Wait()
-	stop := context.AfterFunc(ctx, func() { ln.Close() })
-	defer stop()
+	closed := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() { ln.Close(); close(closed) })
+	defer func() {
+		if !stop() {
+			<-closed // Close removes the socket and its lock
+		}
+	}()
 
 	slots := make(chan struct{}, s.o.MaxClients)
 	turned := turnedAway{log: s.log}

@@ -5,11 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
+	"unicode/utf8"
 
 	cli "holdfast/pkg/client"
 	"holdfast/pkg/hub"
@@ -327,4 +329,36 @@ func TestClientThatNeverReadsIsClosed(t *testing.T) {
 			t.Error("the connection stays open")
 		}
 	})
+}
+
+// When Serve has returned, the socket and its lock are gone: the next pushd may start at once.
+func TestServeReturnsAfterTheSocketIsGone(t *testing.T) {
+	for range 20 {
+		path := filepath.Join(t.TempDir(), "pushd.sock")
+		ln, err := Listen(path, 0o600, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(context.Background())
+		cancel()
+		if err := New(Options{Publisher: nobody{}}).Serve(ctx, ln); err != nil {
+			t.Fatal(err)
+		}
+		if left, _ := filepath.Glob(path + "*"); len(left) > 0 {
+			t.Fatalf("%v is left after Serve has returned", left)
+		}
+	}
+}
+
+// nobody takes items and has no subscribers.
+type nobody struct{}
+
+func (nobody) Publish(_ context.Context, b *hub.Batch) error { b.Done(b); return nil }
+
+// An error's text is cut between two characters: a str of msgpack is UTF-8.
+func TestErrorTextStaysUTF8(t *testing.T) {
+	long := errors.New(strings.Repeat("x", maxErrorText-1) + "€")
+	if text := refusalFor(long).Text; !utf8.ValidString(text) || len(text) != maxErrorText-1 {
+		t.Errorf("text of %d bytes, valid %v, want %d and valid", len(text), utf8.ValidString(text), maxErrorText-1)
+	}
 }
