@@ -24,6 +24,7 @@ var floors = []map[string][]string{
 		"sysprep":   {"golang.org/x/sys/unix"},
 		"timewheel": nil,
 		"version":   nil,
+		"ws":        nil,
 	},
 	1: {
 		"hub":     {"golang.org/x/sync/semaphore"},
