@@ -59,6 +59,7 @@ func (e *effective) settings() []setting {
 		text("header-timeout", durationText(e.HeaderTimeout)),
 		text("idle-timeout", durationText(e.IdleTimeout)),
 		text("stream-keep-alive", durationText(e.StreamKeepAlive)),
+		text("ws-ping", durationText(e.WSPing)),
 		size("max-queued", int64(e.MaxQueued)),
 		size("queue-memory", e.QueueMemory),
 		text("overflow", string(e.Overflow)),

@@ -69,6 +69,7 @@ func settingFlags(d server.Options) []cli.Flag {
 		durationFlag("header-timeout", d.HeaderTimeout, "for a whole request head to arrive"),
 		durationFlag("idle-timeout", d.IdleTimeout, "between requests of one connection"),
 		durationFlag("stream-keep-alive", d.StreamKeepAlive, "after which a quiet stream gets a keep-alive"),
+		durationFlag("ws-ping", d.WSPing, "after which a quiet WebSocket gets a ping, whose answer is not waited for"),
 		sizeFlag("max-queued", int64(d.MaxQueued), "`SIZE` of what waits for one slow client", ""),
 		sizeFlag("queue-memory", d.QueueMemory, "`SIZE` of what waits for all slow clients", "an eighth of the memory"),
 		stringFlag("overflow", string(d.Overflow), "what to do to a client over --max-queued: `RULE` is close or drop", ""),

@@ -8,6 +8,7 @@ import (
 	"os/signal"
 	"strings"
 	"syscall"
+	"time"
 
 	"holdfast/cmd/internal/app"
 	"holdfast/pkg/server"
@@ -22,16 +23,25 @@ func main() {
 	os.Exit(pushd(ctx, os.Args, os.Stdout, os.Stderr))
 }
 
-// handleSignals makes the first SIGINT or SIGTERM call drain, and the second one end the process at once.
+// sameSignal is the time within which a second signal is the first one again: supervisors and terminals often signal a
+// process and its group, and the process gets both.
+const sameSignal = 500 * time.Millisecond
+
+// handleSignals makes the first SIGINT or SIGTERM call drain, and the second one end the process at once. SIGHUP is ignored:
+// there is nothing to reload, and a terminal that goes away is no reason to drop clients.
 func handleSignals(drain func()) {
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
-	signal.Ignore(syscall.SIGPIPE) // a log whose reader left must not end the daemon
+	signal.Ignore(syscall.SIGPIPE, syscall.SIGHUP) // a log whose reader left must not end the daemon
 	go func() {
 		<-signals
 		drain()
-		s := <-signals
-		os.Exit(128 + int(s.(syscall.Signal)))
+		first := time.Now()
+		for s := range signals {
+			if time.Since(first) > sameSignal {
+				os.Exit(128 + int(s.(syscall.Signal)))
+			}
+		}
 	}()
 }
 

@@ -107,6 +107,7 @@ var everySetting = []struct {
 	{"max-header", "16KiB", `"16KiB"`, func(o server.Options) any { return o.MaxHeader }, 16384},
 	{"header-timeout", "3s", `"3s"`, func(o server.Options) any { return o.HeaderTimeout }, 3 * time.Second},
 	{"idle-timeout", "4s", `"4s"`, func(o server.Options) any { return o.IdleTimeout }, 4 * time.Second},
+	{"ws-ping", "5s", `"5s"`, func(o server.Options) any { return o.WSPing }, 5 * time.Second},
 	{"stream-keep-alive", "5s", `"5s"`, func(o server.Options) any { return o.StreamKeepAlive }, 5 * time.Second},
 	{"max-queued", "1MiB", `1048576`, func(o server.Options) any { return o.MaxQueued }, 1 << 20},
 	{"queue-memory", "2GiB", `"2G"`, func(o server.Options) any { return o.QueueMemory }, int64(2 << 30)},
@@ -419,7 +420,9 @@ func TestSecondSignalEndsAtOnce(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(exe)
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, exe)
 	cmd.Env = append(os.Environ(), asMain+"=1")
 	out, err := cmd.StdoutPipe()
 	if err != nil {
@@ -429,14 +432,24 @@ func TestSecondSignalEndsAtOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer cmd.Process.Kill()
-	for _, want := range []string{"up\n", "draining\n"} {
+	says := func(want string) {
+		t.Helper()
 		b := make([]byte, len(want))
 		if _, err := out.Read(b); err != nil || string(b) != want {
 			t.Fatalf("pushd says %q, %v, want %q", b, err, want)
 		}
-		if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+	}
+	says("up\n")
+	// The one for the whole process group comes at the same moment, and is no second one.
+	for _, s := range []syscall.Signal{syscall.SIGHUP, syscall.SIGTERM, syscall.SIGINT} {
+		if err := cmd.Process.Signal(s); err != nil {
 			t.Fatal(err)
 		}
+	}
+	says("draining\n")
+	<-time.After(sameSignal + 100*time.Millisecond)
+	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
 	}
 	var exit *exec.ExitError
 	if err := cmd.Wait(); !errors.As(err, &exit) || exit.ExitCode() != 128+int(syscall.SIGTERM) {

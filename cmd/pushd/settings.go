@@ -67,6 +67,7 @@ func (cfg *config) effective(c *cli.Context) (*effective, error) {
 	e.HeaderTimeout = r.duration("header-timeout", 10*time.Millisecond, day)
 	e.IdleTimeout = r.duration("idle-timeout", 10*time.Millisecond, day)
 	e.StreamKeepAlive = r.duration("stream-keep-alive", 100*time.Millisecond, day)
+	e.WSPing = r.duration("ws-ping", 100*time.Millisecond, day)
 	e.MaxQueued = int(r.size("max-queued", 1<<10, 1<<30))
 	e.QueueMemory = r.size("queue-memory", 1<<10, 1<<50)
 	e.Overflow = server.Overflow(r.choice("overflow", string(server.OverflowClose), string(server.OverflowDrop)))
@@ -89,10 +90,13 @@ func (r *reader) consistent(e *effective) {
 		r.fail("max-queued", "%s is more than all clients may have together, %s (queue-memory)",
 			app.FormatSize(int64(e.MaxQueued)), app.FormatSize(e.QueueMemory))
 	}
-	limit := server.FileLimit()
-	if need := e.MaxConnections + server.SpareFiles; need > limit && e.MaxConnections > 1 {
+	limit, spare := server.FileLimit(), server.SpareFiles(e.Loops, len(e.Listen))
+	if r.cfg.sourceOf(r.c, "max-connections").Kind == fromDefault {
+		e.MaxConnections = max(1, limit-spare)
+	}
+	if need := e.MaxConnections + spare; need > limit && e.MaxConnections > 1 {
 		r.fail("max-connections", "%d connections need %d open files, and the limit is %d: raise RLIMIT_NOFILE, or allow at most %d",
-			e.MaxConnections, need, limit, max(1, limit-server.SpareFiles))
+			e.MaxConnections, need, limit, max(1, limit-spare))
 	}
 	if e.PublishListen != "" && slices.Contains(e.Listen, e.PublishListen) && !strings.HasSuffix(e.PublishListen, ":0") {
 		r.fail("publish-listen", "%s is an address of listen too", e.PublishListen)

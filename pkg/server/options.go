@@ -35,6 +35,7 @@ type Options struct {
 	HeaderTimeout   time.Duration // for the whole head
 	IdleTimeout     time.Duration // between requests
 	StreamKeepAlive time.Duration // between writes on a held stream
+	WSPing          time.Duration // between writes on a WebSocket
 	MaxQueued       int           // bytes queued for one connection
 	QueueMemory     int64         // bytes queued for all connections
 	Overflow        Overflow
@@ -46,9 +47,13 @@ type Options struct {
 	Log *slog.Logger
 }
 
-// SpareFiles is the number of file descriptors kept back from client connections, for listeners, the control socket,
-// publishers and backends.
-const SpareFiles = 256
+// SpareFiles is the number of file descriptors kept back from client connections: 256 for the control socket's clients
+// (128), those of the publish endpoint (64) and clients that are being refused (64), and what more than the usual number of
+// loops and addresses takes.
+func SpareFiles(loops, addresses int) int {
+	const clients, perLoop, usual = 256, 6, 32
+	return clients + max(0, loops*(perLoop+addresses)-usual)
+}
 
 // MaxLoops is the largest number of event loops.
 const MaxLoops = hub.MaxLoops
@@ -66,11 +71,12 @@ func NewOptions() Options {
 		SocketMode:      0o660,
 		PublishListen:   "127.0.0.1:5561",
 		Loops:           min(cpus, MaxLoops),
-		MaxConnections:  max(1, FileLimit()-SpareFiles),
+		MaxConnections:  max(1, FileLimit()-SpareFiles(min(cpus, MaxLoops), 1)),
 		MaxHeader:       8 << 10,
 		HeaderTimeout:   10 * time.Second,
 		IdleTimeout:     60 * time.Second,
 		StreamKeepAlive: 55 * time.Second,
+		WSPing:          50 * time.Second,
 		MaxQueued:       256 << 10,
 		QueueMemory:     queueMemory("/"),
 		Overflow:        OverflowClose,

@@ -29,10 +29,10 @@ type plane struct {
 	counts []*stats.Loop
 }
 
-// mailbox is a loop as the directory sees it.
-type mailbox struct{ loop *netloop.Loop }
+// post is a loop as the directory sees it.
+type post struct{ loop *netloop.Loop }
 
-func (m mailbox) Post(d *hub.Delivery) { m.loop.Post(d) }
+func (p post) Post(d *hub.Delivery) { p.loop.Post(d) }
 
 // newPlane starts the loops. They hold nobody until listen is called.
 func newPlane(o Options) (*plane, error) {
@@ -40,9 +40,9 @@ func newPlane(o Options) (*plane, error) {
 	queue := netloop.NewBudget(o.QueueMemory)
 	clients := session.Options{
 		MaxHeader: o.MaxHeader, HeaderTimeout: o.HeaderTimeout, IdleTimeout: o.IdleTimeout,
-		StreamKeepAlive: o.StreamKeepAlive, MaxChannels: maxChannels,
+		StreamKeepAlive: o.StreamKeepAlive, WSPing: o.WSPing, MaxMessage: o.MaxMessage, MaxChannels: maxChannels,
 	}
-	var mailboxes []hub.Loop
+	var posts []hub.Loop
 	for i := range o.Loops {
 		counts := new(stats.Loop)
 		cfg := netloop.Config{
@@ -57,9 +57,9 @@ func newPlane(o Options) (*plane, error) {
 			return nil, fmt.Errorf("start event loop %d: %w", i, err)
 		}
 		p.loops, p.counts = append(p.loops, loop), append(p.counts, counts)
-		mailboxes = append(mailboxes, mailbox{loop})
+		posts = append(posts, post{loop})
 	}
-	p.dir.SetLoops(mailboxes)
+	p.dir.SetLoops(posts)
 	return p, nil
 }
 

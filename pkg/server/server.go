@@ -83,7 +83,7 @@ func Start(o Options) (s *Server, err error) {
 		return nil, err
 	}
 	o.Log.Info("pushd started", slog.String("version", version.String()), slog.Any("listen", s.addrs),
-		slog.String("socket", o.Socket), slog.String("publish", o.PublishListen), slog.Int("loops", o.Loops),
+		slog.String("socket", o.Socket), slog.String("publish", s.publishAddr()), slog.Int("loops", o.Loops),
 		slog.Int("max_connections", o.MaxConnections), slog.Int("max_queued", o.MaxQueued), slog.Int64("queue_memory", o.QueueMemory))
 	return s, nil
 }
@@ -112,8 +112,13 @@ func (s *Server) listen(ctx context.Context) error {
 	return nil
 }
 
-// Publish returns the address of the HTTP publish endpoint, nil when it is off.
-func (s *Server) Publish() net.Addr { return s.publish }
+// publishAddr is the address of the HTTP publish endpoint, "off" when there is none.
+func (s *Server) publishAddr() string {
+	if s.publish == nil {
+		return "off"
+	}
+	return s.publish.String()
+}
 
 // Addrs returns the addresses on which clients are accepted.
 func (s *Server) Addrs() []netip.AddrPort { return s.addrs }
@@ -121,10 +126,10 @@ func (s *Server) Addrs() []netip.AddrPort { return s.addrs }
 // Shutdown stops accepting, drains the connections and ends everything. It returns when nothing is left.
 func (s *Server) Shutdown() {
 	log := s.opts.Log
-	log.Info("pushd is stopping", slog.Int("connections", s.plane.limit.Connections()), slog.Duration("drain_timeout", s.opts.DrainTimeout))
+	log.Info("pushd is stopping", slog.Int("connections", s.plane.limit.Connections()), slog.String("drain_timeout", s.opts.DrainTimeout.String()))
 	s.plane.drain()
 	s.end()
-	log.Info("pushd stopped", slog.Duration("uptime", time.Since(s.started).Round(time.Millisecond)))
+	log.Info("pushd stopped", slog.String("uptime", time.Since(s.started).Round(time.Millisecond).String()))
 }
 
 // end takes down what Start has made: control first, so that nobody publishes to loops that are gone.
@@ -161,8 +166,8 @@ func (s *Server) Snapshot() stats.Snapshot {
 
 // openFiles counts descriptors where the kernel does not tell: those of clients, and about those of a loop and control.
 func (s *Server) openFiles() int {
-	const perLoop, rest = 5, 16
-	return s.plane.limit.Connections() + len(s.plane.loops)*(perLoop+len(s.addrs)) + rest
+	const perLoop, rest = 6, 16
+	return s.plane.limit.Connections() + len(s.plane.loops)*(perLoop+len(s.opts.Listen)) + rest
 }
 
 // reclaim gives memory back to the system after many connections have left: once, when their number has fallen to three

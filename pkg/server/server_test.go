@@ -211,3 +211,24 @@ func TestGaugesReturnToZero(t *testing.T) {
 		t.Errorf("the loops' sums are %d, %d, %d, the totals %d, %d, %d", accepted, delivered, out, snap.Accepted, snap.Delivered, snap.BytesOut)
 	}
 }
+
+// With --overflow drop nobody is closed for being slow, by a keep-alive neither.
+func TestKeepAliveSparesAStuckClient(t *testing.T) {
+	s, ctl := startServer(t, func(o *Options) {
+		o.Overflow, o.MaxQueued, o.StreamKeepAlive = OverflowDrop, 16<<10, 300*time.Millisecond
+	})
+	defer s.Shutdown()
+	defer ctl.Close()
+	stuck(t, s.addr(), "/stream?channel=a")
+	eventually(t, "it is held", func() bool { return s.Snapshot().Connections.Stream == 1 })
+	content := strings.Repeat("x", 32<<10)
+	for i := 0; i < 1000 && s.Snapshot().Dropped["queue-full"] == 0; i++ {
+		if _, err := ctl.Publish(context.Background(), []publish.Item{streamItem("a", content)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	<-time.After(time.Second) // three keep-alives
+	if snap := s.Snapshot(); snap.Connections.Stream != 1 || snap.Dropped["queue-full"] == 0 {
+		t.Errorf("%+v, want items dropped and the client held", snap)
+	}
+}

@@ -24,6 +24,7 @@ func (n *nullTransport) SendShared(_ uint64, conns []uint32, _ []byte) (written,
 }
 func (n *nullTransport) WakeIn(time.Duration)                  {}
 func (n *nullTransport) Hold(uint32)                           {}
+func (n *nullTransport) Release(uint32)                        {}
 func (n *nullTransport) Close(id uint32, _ stats.CloseReason)  { n.clients.Gone(id) }
 func (n *nullTransport) Finish(id uint32, _ stats.CloseReason) { n.clients.Gone(id) }
 func (n *nullTransport) Arm(uint32, time.Duration)             {}

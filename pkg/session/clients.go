@@ -8,6 +8,7 @@ import (
 	"holdfast/pkg/hub"
 	"holdfast/pkg/slab"
 	"holdfast/pkg/stats"
+	"holdfast/pkg/ws"
 )
 
 // Transport is what Clients needs of the loop that carries its connections. Every call may end a connection, and then
@@ -18,8 +19,9 @@ type Transport interface {
 	// SendShared writes b to each of the connections. Equal keys mean equal bytes. It returns to how many b was written or
 	// queued, how many of those have something in their queue now, and how many stay but were left out because it is full.
 	SendShared(key uint64, conns []uint32, b []byte) (written, behind, leftOut int)
-	// Hold notes that the client only listens from now on.
+	// Hold notes that the client only listens from now on, Release that it may ask something again.
 	Hold(c uint32)
+	Release(c uint32)
 	// Close ends the connection at once.
 	Close(c uint32, why stats.CloseReason)
 	// Finish ends the connection after what was sent to it is written.
@@ -40,6 +42,8 @@ type Options struct {
 	HeaderTimeout   time.Duration // for the whole head
 	IdleTimeout     time.Duration // between requests
 	StreamKeepAlive time.Duration // between writes on a held stream
+	WSPing          time.Duration // between writes on a WebSocket
+	MaxMessage      int           // bytes of a message that a WebSocket client sends
 	MaxChannels     int           // channels of one connection
 }
 
@@ -51,8 +55,9 @@ type Clients struct {
 	members *hub.Members
 	stats   *stats.Loop
 
-	table    slab.Table[client] // the same numbers as the transport's connections
-	current  uint32             // the connection that Data runs for; 0 once it is gone
+	table    slab.Table[client]    // the same numbers as the transport's connections
+	readers  slab.Table[ws.Reader] // of those that are WebSockets
+	current  uint32                // the connection that Data runs for; 0 once it is gone
 	draining bool
 	drained  uint32 // connections before this number have been told to go
 
@@ -84,7 +89,7 @@ const (
 )
 
 // maxPipelined is the number of requests answered for one connection before the others have their turn.
-const maxPipelined = 16
+const maxPipelined = 4
 
 // New returns the Clients of the directory's loop of that number.
 func New(opts Options, t Transport, dir *hub.Directory, loop int, st *stats.Loop) *Clients {
@@ -111,7 +116,7 @@ func (c *Clients) Open(id uint32, refused bool) {
 func (c *Clients) Data(id uint32, b []byte, seen int) (used int) {
 	cl := c.table.At(id)
 	if cl.phase == held {
-		return len(b)
+		return c.heldData(id, cl, b)
 	}
 	c.current = id
 	for n := 0; used < len(b); n++ {
@@ -130,11 +135,26 @@ func (c *Clients) Data(id uint32, b []byte, seen int) (used int) {
 			return len(b)
 		}
 		c.serve(id, cl)
-		if c.current == 0 || cl.phase == held {
+		if c.current == 0 {
 			return len(b)
+		}
+		if cl.phase == held {
+			return used + c.heldData(id, cl, b[used:])
 		}
 	}
 	return used
+}
+
+// heldData takes what a held client sends: frames of a WebSocket; nothing of a poll, whose client may send its next request
+// already; and a stream's client has nothing more to say.
+func (c *Clients) heldData(id uint32, cl *client, b []byte) (used int) {
+	switch forms[cl.form].kind {
+	case stats.Poll:
+		return 0
+	case stats.WS:
+		return c.frames(id, b)
+	}
+	return len(b)
 }
 
 // begun starts the clock of a head whose first bytes have arrived. That of a new connection runs since it was accepted.
@@ -150,6 +170,9 @@ func (c *Clients) Gone(id uint32) {
 	cl := c.table.At(id)
 	c.members.Leave(cl.subs)
 	c.stats.Connections[cl.kind()].Add(-1)
+	if cl.kind() == stats.WS {
+		c.readers.Drop(id)
+	}
 	c.table.Drop(id)
 	if c.current == id {
 		c.current = 0
@@ -174,6 +197,10 @@ func (c *Clients) Due(id uint32) {
 	case idle:
 		c.t.Close(id, stats.CloseTimeoutIdle)
 	case held:
+		if forms[cl.form].kind == stats.Poll {
+			c.endPoll(id, cl)
+			return
+		}
 		c.keepAlive(id, cl)
 	}
 }
@@ -181,17 +208,27 @@ func (c *Clients) Due(id uint32) {
 // keepAlive writes a comment to a stream on which nothing was written for the time of the keep-alive, and waits for the
 // next.
 func (c *Clients) keepAlive(id uint32, cl *client) {
-	if quiet := c.t.Quiet(id); quiet < c.opts.StreamKeepAlive-time.Second {
-		c.t.Arm(id, c.opts.StreamKeepAlive-quiet)
+	every := c.keepAliveTime(cl)
+	if quiet := c.t.Quiet(id); quiet < every-min(time.Second, every/2) {
+		c.t.Arm(id, every-quiet)
 		return
 	}
-	c.armKeepAlive(id) // before the write, which may end the connection
+	c.armKeepAlive(id, cl) // before the write, which may end the connection
 	c.t.Send(id, forms[cl.form].keepAlive)
 }
 
 // armKeepAlive spreads the keep-alives of connections that were opened together, as Pushpin does.
-func (c *Clients) armKeepAlive(id uint32) {
-	c.t.Arm(id, c.opts.StreamKeepAlive-rand.N(min(time.Second, c.opts.StreamKeepAlive/2)))
+func (c *Clients) armKeepAlive(id uint32, cl *client) {
+	every := c.keepAliveTime(cl)
+	c.t.Arm(id, every-rand.N(min(time.Second, every/2)))
+}
+
+// keepAliveTime is the time without a write after which the connection gets a keep-alive.
+func (c *Clients) keepAliveTime(cl *client) time.Duration {
+	if forms[cl.form].kind == stats.WS {
+		return c.opts.WSPing
+	}
+	return c.opts.StreamKeepAlive
 }
 
 // Task takes an item to deliver (*hub.Delivery) or a step of the shutdown (*Drain).
@@ -226,12 +263,25 @@ func (c *Clients) Deliver(key uint64, conns []uint32, b []byte, items int) (hand
 	return written, behind
 }
 
-// End ends held connections because an item says so.
+// End ends the holds of connections that have their answer, or because an item says so.
 func (c *Clients) End(conns []uint32) {
 	for _, id := range conns {
 		if cl := c.table.Find(id); cl != nil && cl.phase == held { // Deliver may have ended it
-			c.endStream(id, cl, stats.CloseAction)
+			c.end(id, cl, stats.CloseAction)
 		}
+	}
+}
+
+// end ends a hold whose last item said so: a stream with its connection; a poll, which has its answer, without; a WebSocket,
+// which has its close frame, with it.
+func (c *Clients) end(id uint32, cl *client, why stats.CloseReason) {
+	switch forms[cl.form].kind {
+	case stats.Poll:
+		c.afterPoll(id, cl)
+	case stats.WS:
+		c.t.Finish(id, why)
+	default:
+		c.endStream(id, cl, why)
 	}
 }
 
@@ -253,7 +303,7 @@ type Drain struct {
 }
 
 // minDrain is the number of connections that a step ends at least: a few connections need not take the whole time.
-const minDrain = 64
+const minDrain = 8
 
 // drainGrace is the time that a new connection has for its request when the shutdown begins. It may have waited to be
 // accepted with its request sent: closed at once it would be reset.
@@ -279,9 +329,14 @@ func (c *Clients) drain(d *Drain) {
 			return
 		}
 		c.drained = id
-		if cl.phase == held {
-			c.endStream(id, cl, stats.CloseDrain)
-			share--
+		if cl.phase != held {
+			continue
 		}
+		share--
+		if forms[cl.form].kind == stats.Poll {
+			c.endPoll(id, cl)
+			continue
+		}
+		c.endStream(id, cl, stats.CloseDrain)
 	}
 }

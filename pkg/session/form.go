@@ -6,6 +6,7 @@ import (
 	"holdfast/pkg/publish"
 	"holdfast/pkg/sse"
 	"holdfast/pkg/stats"
+	"holdfast/pkg/ws"
 )
 
 // form is what a held connection gets: what it is for its client, and how it is framed. It is the number of the encoder
@@ -17,6 +18,10 @@ const (
 	eventsPlain               // the same, HTTP/1.0: until close
 	streamChunked             // the raw stream
 	streamPlain
+	pollKeep    // one answer, after which the connection stays
+	pollKeepOld // the same for a client of HTTP/1.0, which wants to be told
+	pollClose   // one answer, after which it does not
+	webSocket
 	numForms
 )
 
@@ -32,6 +37,10 @@ var forms = [numForms]struct {
 	eventsPlain:   {stats.Events, false, nil, []byte(sse.KeepAlive), nil},
 	streamChunked: {stats.Stream, true, http1.AppendChunk(nil, []byte(streamOpen)), http1.AppendChunk(nil, []byte(sse.KeepAlive)), []byte(http1.FinalChunk)},
 	streamPlain:   {stats.Stream, false, []byte(streamOpen), []byte(sse.KeepAlive), nil},
+	pollKeep:      {kind: stats.Poll},
+	pollKeepOld:   {kind: stats.Poll},
+	pollClose:     {kind: stats.Poll},
+	webSocket:     {stats.WS, false, nil, ws.AppendFrame(nil, ws.Ping, ""), ws.AppendClose(nil, ws.CodeGoingAway, "")},
 }
 
 // streamOpen is the first event of a raw stream, as in the published Pushpin set-up for a million connections.
@@ -52,6 +61,10 @@ func (c *Clients) encoders() []hub.Encoder {
 			return http1.AppendChunk(dst, b), effect
 		},
 		streamPlain: appendStream,
+		pollKeep:    c.pollEncoder(pollKeep),
+		pollKeepOld: c.pollEncoder(pollKeepOld),
+		pollClose:   c.pollEncoder(pollClose),
+		webSocket:   appendMessage,
 	}
 }
 

@@ -39,7 +39,7 @@ const (
 
 const (
 	closes   = "Connection: close\r\n"
-	notFound = "not found: /events and /stream are served here"
+	notFound = "not found: /events, /stream, /poll and /ws are served here"
 	notGet   = "method not allowed: this is for GET"
 )
 

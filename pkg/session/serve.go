@@ -14,21 +14,25 @@ import (
 	"holdfast/pkg/stats"
 )
 
+// endpoint begins what a path serves. The request in hand is a GET, or a HEAD when head is set, and names its channels.
+type endpoint func(c *Clients, id uint32, cl *client, head bool)
+
+var endpoints = map[string]endpoint{
+	"/events": func(c *Clients, id uint32, cl *client, head bool) { c.stream(id, cl, eventsChunked, eventsPlain, head) },
+	"/stream": func(c *Clients, id uint32, cl *client, head bool) { c.stream(id, cl, streamChunked, streamPlain, head) },
+	"/poll":   (*Clients).poll,
+	"/ws":     func(c *Clients, id uint32, cl *client, _ bool) { c.upgrade(id, cl) },
+}
+
 // serve answers the request in hand.
 func (c *Clients) serve(id uint32, cl *client) {
 	r := &c.req
-	var chunked, plain form
-	switch string(r.Path) {
-	case "/events":
-		chunked, plain = eventsChunked, eventsPlain
-	case "/stream":
-		chunked, plain = streamChunked, streamPlain
-	default:
-		c.answer(id, cl, 404, "not found: /events and /stream are served here", "")
-		return
-	}
+	begin := endpoints[string(r.Path)]
 	head := string(r.Method) == "HEAD"
 	switch {
+	case begin == nil:
+		c.answer(id, cl, 404, "not found: /events, /stream, /poll and /ws are served here", "")
+		return
 	case !head && string(r.Method) != "GET":
 		c.answer(id, cl, 405, "method not allowed: this is for GET", "Allow: GET, HEAD\r\n")
 		return
@@ -40,8 +44,13 @@ func (c *Clients) serve(id uint32, cl *client) {
 		c.answer(id, cl, 400, err.Error(), "")
 		return
 	}
+	begin(c, id, cl, head)
+}
+
+// stream holds the connection as a response that stays open, in the form for its version of HTTP.
+func (c *Clients) stream(id uint32, cl *client, chunked, plain form, head bool) {
 	f := chunked
-	if r.Minor == 0 {
+	if c.req.Minor == 0 {
 		f = plain
 	}
 	if head {
@@ -84,16 +93,21 @@ func (c *Clients) parseChannels() error {
 
 // hold subscribes the connection to the request's channels and answers with the head of a response that stays open.
 func (c *Clients) hold(id uint32, cl *client, f form) {
-	c.stats.Move(stats.HTTP, forms[f].kind)
-	cl.phase, cl.form = held, f
-	for _, name := range c.channels {
-		cl.subs = c.members.Join(id, name, uint8(f), cl.subs)
-	}
-	c.armKeepAlive(id)
+	c.subscribe(id, cl, f)
+	c.armKeepAlive(id, cl)
 	c.out = c.appendOpening(c.appendStreamHead(c.out[:0], f, forms[f].chunked), f)
 	c.t.Send(id, c.out)
 	if c.current != 0 {
 		c.t.Hold(id)
+	}
+}
+
+// subscribe holds the connection: it gets what is published to the request's channels, in the form f.
+func (c *Clients) subscribe(id uint32, cl *client, f form) {
+	c.stats.Move(stats.HTTP, forms[f].kind)
+	cl.phase, cl.form = held, f
+	for _, name := range c.channels {
+		cl.subs = c.members.Join(id, name, uint8(f), cl.subs)
 	}
 }
 

@@ -87,6 +87,7 @@ func (f *fakeTransport) SendShared(_ uint64, conns []uint32, b []byte) (written,
 func (f *fakeTransport) WakeIn(time.Duration) {}
 
 func (f *fakeTransport) Hold(id uint32)                          { f.conn(id).held = true }
+func (f *fakeTransport) Release(id uint32)                       { f.conn(id).held = false }
 func (f *fakeTransport) Close(id uint32, why stats.CloseReason)  { f.end(id, false, why) }
 func (f *fakeTransport) Finish(id uint32, why stats.CloseReason) { f.end(id, true, why) }
 func (f *fakeTransport) Arm(id uint32, d time.Duration)          { f.conn(id).armed = d }

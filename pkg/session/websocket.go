@@ -1,0 +1,100 @@
+package session
+
+import (
+	"errors"
+
+	"holdfast/pkg/hub"
+	"holdfast/pkg/publish"
+	"holdfast/pkg/stats"
+	"holdfast/pkg/ws"
+)
+
+// upgrade answers the opening handshake of a WebSocket, and holds the connection as one.
+func (c *Clients) upgrade(id uint32, cl *client) {
+	r := &c.req
+	h := ws.Handshake{Method: r.Method, Minor: r.Minor, Upgrade: r.Upgrade, HasBody: r.Chunked || r.ContentLength > 0}
+	for _, f := range r.Fields {
+		h.Add(f.Name, f.Value)
+	}
+	if err := h.Check(); err != nil {
+		c.refuseHandshake(id, cl, err)
+		return
+	}
+	c.readers.Put(id)
+	c.subscribe(id, cl, webSocket)
+	c.armKeepAlive(id, cl)
+	c.out = ws.AppendUpgrade(c.out[:0], h.Key())
+	c.t.Send(id, c.out)
+	if c.current != 0 {
+		c.t.Hold(id)
+	}
+}
+
+func (c *Clients) refuseHandshake(id uint32, cl *client, err error) {
+	status, fields := 400, ""
+	if bad, ok := errors.AsType[*ws.HandshakeError](err); ok {
+		status = bad.Status
+	}
+	if status == 426 {
+		fields = ws.UpgradeRequired
+	}
+	c.answer(id, cl, status, err.Error(), fields)
+}
+
+// frames takes the frames of a WebSocket's client. Its messages are read, bounded and thrown away: clients never publish.
+func (c *Clients) frames(id uint32, b []byte) (used int) {
+	c.current = id
+	for used < len(b) {
+		e, n, err := c.readers.At(id).Next(b[used:], c.opts.MaxMessage)
+		used += n
+		var bad *ws.Error
+		switch {
+		case errors.Is(err, ws.ErrShort):
+			return used
+		case errors.As(err, &bad):
+			c.closeSocket(id, bad.Code, bad.Text, stats.CloseBadRequest)
+			return len(b)
+		case err != nil: // what follows a close frame
+			return len(b)
+		case e.Opcode == ws.Ping:
+			c.out = ws.AppendFrame(c.out[:0], ws.Pong, e.Data)
+			c.t.Send(id, c.out)
+		case e.Opcode == ws.Close: // the closing handshake: its code is echoed (RFC 6455 5.5.1)
+			c.closeSocket(id, e.Code, "", stats.CloseClient)
+		}
+		if c.current == 0 {
+			return len(b)
+		}
+	}
+	return used
+}
+
+// closeSocket sends a close frame and ends the connection.
+func (c *Clients) closeSocket(id uint32, code ws.Code, reason string, why stats.CloseReason) {
+	c.out = ws.AppendClose(c.out[:0], code, reason)
+	c.t.Send(id, c.out)
+	if c.current != 0 {
+		c.t.Finish(id, why)
+	}
+}
+
+// opcodes are those of the message types.
+var opcodes = [...]ws.Opcode{publish.Text: ws.Text, publish.Binary: ws.Binary, publish.Ping: ws.Ping, publish.Pong: ws.Pong}
+
+// appendMessage appends the item as a WebSocket sees it: its ws-message as one frame.
+func appendMessage(dst []byte, it *publish.Item) ([]byte, hub.Effect) {
+	m := &it.Message
+	switch {
+	case !it.Has(publish.WSMessage):
+		return dst, hub.Nothing
+	case m.Action == publish.Send:
+		return ws.AppendFrame(dst, opcodes[m.Type], m.Content), hub.Deliver
+	case m.Action == publish.Close:
+		code := ws.CodeNormal
+		if m.Code != 0 {
+			code = ws.Code(m.Code)
+		}
+		return ws.AppendClose(dst, code, m.Reason), hub.End
+	}
+	return dst, hub.Nothing
+}
