@@ -5,7 +5,8 @@ set -euo pipefail
 
 bin/pushd "$@" &
 pushd=$!
-trap 'trap - INT TERM; kill "$pushd" 2>/dev/null; wait "$pushd"' INT TERM
+trap : INT # the terminal has told pushd as well
+trap 'kill "$pushd" 2>/dev/null' TERM
 
 for _ in {1..50}; do
   bin/pushstat --once --json >/dev/null 2>&1 && break
@@ -40,4 +41,6 @@ pushd keeps running until Ctrl-C. In other terminals, try:
   bin/sysprep check -n 100k
 
 TXT
-wait "$pushd"
+until wait "$pushd"; do # a signal ends the wait, not pushd
+  kill -0 "$pushd" 2>/dev/null || break
+done

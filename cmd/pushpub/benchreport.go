@@ -82,6 +82,8 @@ func writeDaemon(out *bytes.Buffer, r *loadgen.Report) {
 	d := &r.Daemon
 	memory := fmt.Sprintf("anonymous memory %s before, %s held", mebibytes(d.BeforeBytes), mebibytes(d.HeldBytes))
 	switch {
+	case d.BytesPerConnection == nil && d.HeldBytes > 0:
+		row(out, "pushd", "%s; what a connection costs shows on a pushd that has just been started", memory)
 	case d.BytesPerConnection == nil:
 	case r.Connections.Held < enoughToTell:
 		row(out, "pushd", "%s", memory)

@@ -154,7 +154,7 @@ func TestSilentServerIsExit3(t *testing.T) {
 	}
 	defer ln.Close()
 	code, _, stderr := pushpub(t, terminal, "test", "hello", "--socket", path, "--timeout", "100ms")
-	if code != app.NotThere || !strings.Contains(stderr, "no hello from the server") {
+	if code != app.NotThere || !strings.Contains(stderr, "no answer in time") || !strings.Contains(stderr, "does not answer") {
 		t.Errorf("exit %d, stderr %q", code, stderr)
 	}
 }

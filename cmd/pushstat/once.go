@@ -24,7 +24,7 @@ func once(ctx context.Context, o options, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	several := len(readings) > 1
+	several := len(r.sources) > 1
 	if several {
 		readings = append(readings, sum(readings))
 	}
@@ -41,6 +41,9 @@ func once(ctx context.Context, o options, out io.Writer) error {
 		if err != nil {
 			return err
 		}
+	}
+	if r.missing != nil { // the others have been shown
+		return coded(r.missing)
 	}
 	return nil
 }

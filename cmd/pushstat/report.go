@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"sync"
@@ -19,8 +20,9 @@ type report struct {
 	out     io.Writer
 	table   *table // nil for JSON
 
-	mu   sync.Mutex
-	errs io.Writer // guarded by mu: sources report their loss side by side
+	mu      sync.Mutex
+	errs    io.Writer // guarded by mu: sources report their loss side by side
+	missing error     // why some of the sources did not answer the last reading, while others did
 }
 
 func newReport(o options, out, errs io.Writer) *report {
@@ -79,13 +81,24 @@ func (r *report) read(ctx context.Context) ([]*reading, error) {
 	}
 	wg.Wait()
 	var readings []*reading
-	for i, reading := range all {
-		if errs[i] != nil {
-			return nil, errs[i]
-		}
+	for _, reading := range all {
 		if reading != nil {
 			reading.Time = timestamp(now)
 			readings = append(readings, reading)
+		}
+	}
+	r.missing = errors.Join(errs...)
+	if len(readings) == 0 && r.missing != nil {
+		for _, err := range errs {
+			if err != nil {
+				return nil, err
+			}
+		}
+	}
+	for i, err := range errs {
+		if s := r.sources[i]; err != nil && !s.told {
+			s.told = true
+			r.say(err.Error())
 		}
 	}
 	return readings, nil

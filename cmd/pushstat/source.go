@@ -25,6 +25,7 @@ type source struct {
 	timeout time.Duration
 	conn    *client.Conn // nil while there is none
 	worked  bool         // it has answered before
+	told    bool         // that it has never answered was said
 	retry   time.Duration
 	retryAt time.Time
 	last    *stats.Snapshot // the answer before, of the same connection

@@ -182,7 +182,7 @@ func (r *run) cost(t *tally) Daemon {
 		return d
 	}
 	d.HeldBytes = r.held.RSSAnonBytes
-	if t.Held > 0 {
+	if t.Held > 0 && r.before.Accepted == 0 { // of one that was used before, the heap's past says more than its clients
 		per := float64(d.HeldBytes-d.BeforeBytes) / float64(t.Held)
 		d.BytesPerConnection = &per
 	}
