@@ -3,6 +3,7 @@ package server
 import (
 	"bufio"
 	"context"
+	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -33,9 +34,22 @@ func dialWS(t *testing.T, addr, target string) (net.Conn, *bufio.Reader) {
 	return conn, br
 }
 
+// readFrame reads one frame of at most 1 MiB.
+func readFrame(r io.Reader) (f gobwas.Frame, err error) {
+	if f.Header, err = gobwas.ReadHeader(r); err != nil {
+		return f, err
+	}
+	if f.Header.Length > 1<<20 {
+		return f, errors.New("frame too large")
+	}
+	f.Payload = make([]byte, f.Header.Length)
+	_, err = io.ReadFull(r, f.Payload)
+	return f, err
+}
+
 func wantFrame(t *testing.T, r io.Reader, op gobwas.OpCode, payload string) {
 	t.Helper()
-	f, err := gobwas.ReadFrame(r)
+	f, err := readFrame(r)
 	if err != nil || f.Header.OpCode != op || string(f.Payload) != payload || !f.Header.Fin || f.Header.Masked {
 		t.Fatalf("frame %+v %q, %v; want opcode %d, %q", f.Header, f.Payload, err, op, payload)
 	}
@@ -145,7 +159,7 @@ func TestWebSocketProtocolErrors(t *testing.T) {
 				conn, r := dialWS(t, s.addr(), "/ws?channel=a")
 				io.WriteString(conn, tt.bytes[:split])
 				io.WriteString(conn, tt.bytes[split:])
-				f, err := gobwas.ReadFrame(r)
+				f, err := readFrame(r)
 				if err != nil || f.Header.OpCode != gobwas.OpClose {
 					t.Fatalf("split at %d: %+v, %v, want a close frame", split, f.Header, err)
 				}
