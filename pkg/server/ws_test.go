@@ -209,6 +209,9 @@ func TestMalformedHandshakes(t *testing.T) {
 			t.Errorf("%s: %v, %v, want %d", name, res, err, tt.status)
 			continue
 		}
+		if text, _ := io.ReadAll(io.LimitReader(res.Body, 3)); string(text) == "ws:" {
+			t.Errorf("%s: the answer's text begins with a package's name", name)
+		}
 		if tt.status == 426 && (res.Header.Get("Sec-WebSocket-Version") != "13" || res.Header.Get("Upgrade") != "websocket") {
 			t.Errorf("%s: %v, want the version and protocol to come with", name, res.Header)
 		}

@@ -31,14 +31,14 @@ func (c *Clients) upgrade(id uint32, cl *client) {
 }
 
 func (c *Clients) refuseHandshake(id uint32, cl *client, err error) {
-	status, fields := 400, ""
+	status, text, fields := 400, err.Error(), ""
 	if bad, ok := errors.AsType[*ws.HandshakeError](err); ok {
-		status = bad.Status
+		status, text = bad.Status, bad.Text
 	}
 	if status == 426 {
 		fields = ws.UpgradeRequired
 	}
-	c.answer(id, cl, status, err.Error(), fields)
+	c.answer(id, cl, status, text, fields)
 }
 
 // frames takes the frames of a WebSocket's client. Its messages are read, bounded and thrown away: clients never publish.
