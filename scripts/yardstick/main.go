@@ -30,6 +30,7 @@ var sections = []struct {
 }{
 	{"accept", "accept, parse, answer: connections per second", accept},
 	{"broadcast", "100 bytes to everybody on one channel: time to the last delivery, CPU", broadcast},
+	{"websocket", "the two above over WebSocket", websocket},
 	{"memory", "user memory of pushd for each idle connection", memory},
 	{"fanout", "1,000 channels x 15, as fast as one publisher can", fanout},
 	{"single", "one channel, one subscriber, as fast as one publisher can", single},

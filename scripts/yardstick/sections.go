@@ -45,20 +45,33 @@ var padding = strings.Repeat("x", messageSize)
 func message(channel string, now time.Time) publish.Item {
 	b := strconv.AppendInt(append(make([]byte, 0, messageSize), "@TS="...), now.UnixNano(), 10)
 	b = append(b, ';')
+	content := string(append(b, padding[len(b):]...))
 	return publish.Item{
-		Channel: channel, Formats: publish.HTTPStream,
-		Stream: publish.Stream{Content: string(append(b, padding[len(b):]...))},
+		Channel: channel, Formats: publish.HTTPStream | publish.WSMessage,
+		Stream: publish.Stream{Content: content}, Message: publish.Message{Content: content},
 	}
 }
 
-func accept(s *setup) error {
+func accept(s *setup) error { return s.accept("/stream") }
+
+func broadcast(s *setup) error { return s.broadcast("/stream") }
+
+func websocket(s *setup) error {
+	if err := s.accept("/ws", "-m", "ws"); err != nil {
+		return err
+	}
+	return s.broadcast("/ws", "-m", "ws")
+}
+
+// accept opens the connections to both servers; endpoint is pushd's, and args go to swarm.
+func (s *setup) accept(endpoint string, args ...string) error {
 	var raw, ours []float64
 	for range s.pairs {
 		r, addr, err := s.rawlimit()
 		if err != nil {
 			return err
 		}
-		sw, c, err := s.swarm(addr, s.n)
+		sw, c, err := s.swarm(addr, s.n, args...)
 		if err != nil {
 			return err
 		}
@@ -70,7 +83,8 @@ func accept(s *setup) error {
 		if err != nil {
 			return err
 		}
-		if sw, c, err = s.swarm(d.addr, s.n, "-p", path, "-K", fmt.Sprint(channels)); err != nil {
+		held := append([]string{"-p", endpoint + "?channel=g%04d", "-K", fmt.Sprint(channels)}, args...)
+		if sw, c, err = s.swarm(d.addr, s.n, held...); err != nil {
 			return err
 		}
 		sw.end()
@@ -84,7 +98,7 @@ func accept(s *setup) error {
 // broadcasts is how many messages are sent to everybody in one run.
 const broadcasts = 7
 
-func broadcast(s *setup) error {
+func (s *setup) broadcast(endpoint string, args ...string) error {
 	var rawTime, ourTime, rawCPU, ourCPU []float64
 	million := 1e6 / float64(s.n*broadcasts)
 	for range s.pairs {
@@ -92,7 +106,7 @@ func broadcast(s *setup) error {
 		if err != nil {
 			return err
 		}
-		times, cpu, err := s.broadcastTo(r, addr, "/", func() error { return r.ask(&struct{}{}, "b 100") })
+		times, cpu, err := s.broadcastTo(r, addr, "/", func() error { return r.ask(&struct{}{}, "b 100") }, args...)
 		if err != nil {
 			return err
 		}
@@ -103,10 +117,10 @@ func broadcast(s *setup) error {
 		if err != nil {
 			return err
 		}
-		times, cpu, err = s.broadcastTo(d.process, d.addr, "/stream?channel=a", func() error {
+		times, cpu, err = s.broadcastTo(d.process, d.addr, endpoint+"?channel=a", func() error {
 			_, err := d.ctl.Publish(context.Background(), []publish.Item{message("a", time.Now())})
 			return err
-		})
+		}, args...)
 		if err != nil {
 			return err
 		}
@@ -120,8 +134,8 @@ func broadcast(s *setup) error {
 
 // broadcastTo holds the connections and has send reach them all several times. It returns the milliseconds to the last
 // delivery of each, and the server's CPU seconds for all.
-func (s *setup) broadcastTo(server *process, addr, path string, send func() error) (times []float64, cpu float64, err error) {
-	sw, _, err := s.swarm(addr, s.n, "-p", path)
+func (s *setup) broadcastTo(server *process, addr, path string, send func() error, args ...string) (times []float64, cpu float64, err error) {
+	sw, _, err := s.swarm(addr, s.n, append([]string{"-p", path}, args...)...)
 	if err != nil {
 		return nil, 0, err
 	}
@@ -155,13 +169,18 @@ func memory(s *setup) error {
 	}{
 		{"stream, 1,000 channels", "/stream?channel=g%04d", channels, "<= 200"},
 		{"events, 1,000 channels", "/events?channel=g%04d", channels, "<= 200"},
+		{"WebSocket, 1,000 channels", "/ws?channel=g%04d", channels, "<= 200"},
 		{"events, a channel each", "/events?channel=g%05d", s.n, "<= 400"},
 	} {
 		d, err := s.pushd()
 		if err != nil {
 			return err
 		}
-		warm, _, err := s.swarm(d.addr, 2000, "-p", m.path, "-K", fmt.Sprint(m.channels)) // enough for a mass change
+		mode := "http"
+		if strings.HasPrefix(m.path, "/ws") {
+			mode = "ws"
+		}
+		warm, _, err := s.swarm(d.addr, 2000, "-m", mode, "-p", m.path, "-K", fmt.Sprint(m.channels)) // enough for a mass change
 		if err != nil {
 			return err
 		}
@@ -171,7 +190,7 @@ func memory(s *setup) error {
 		if err != nil {
 			return err
 		}
-		sw, _, err := s.swarm(d.addr, s.n, "-p", m.path, "-K", fmt.Sprint(m.channels))
+		sw, _, err := s.swarm(d.addr, s.n, "-m", mode, "-p", m.path, "-K", fmt.Sprint(m.channels))
 		if err != nil {
 			return err
 		}
