@@ -265,7 +265,7 @@ func TestBadValuesAreNamedWithWhatIsAllowed(t *testing.T) {
 		{args: []string{"--publish-listen", ":5561"}, want: `--publish-listen: ":5561" is not a loopback address, and the publish endpoint asks nobody who they are`},
 		{args: []string{"--publish-listen", "on"}, want: `--publish-listen: "on" is not an address, want HOST:PORT, :PORT or HOST:FIRST-LAST (IPv6 in brackets); or off`},
 		{args: []string{"--publish-listen", ":1-2"}, want: `--publish-listen: ":1-2" is not an address of one port; or off`},
-		{args: []string{"--socket", "/" + strings.Repeat("x", 107)}, want: `--socket: "/` + strings.Repeat("x", 107) + `" is too long, 107 bytes are allowed for a socket's path`},
+		{args: []string{"--socket", "/" + strings.Repeat("x", 107)}, want: `--socket: control socket: /` + strings.Repeat("x", 107) + ` is too long a path by 1 bytes`},
 		{args: []string{"--lisen", ":80"}, want: "unknown option --lisen (did you mean --listen?)"},
 		{args: []string{"chek"}, want: `unknown argument "chek" (did you mean check?)`},
 		{args: []string{"check", "x"}, want: `unknown argument "x"`},

@@ -16,6 +16,7 @@ import (
 	"github.com/urfave/cli/v2/altsrc"
 
 	"holdfast/cmd/internal/app"
+	"holdfast/pkg/control"
 	"holdfast/pkg/server"
 )
 
@@ -186,8 +187,8 @@ func (r *reader) socket(e *effective) {
 		abs = path
 	}
 	e.Socket = abs
-	if len(e.Socket) > maxSocketPath {
-		r.fail("socket", "%q is too long, %d bytes are allowed for a socket's path", e.Socket, maxSocketPath)
+	if err := control.CheckPath(e.Socket); err != nil {
+		r.fail("socket", "%v", err)
 	}
 	mode, err := strconv.ParseUint(r.c.String("socket-mode"), 8, 32)
 	if err != nil || mode > 0o777 || mode&0o600 != 0o600 {

@@ -13,9 +13,6 @@ import (
 	"holdfast/pkg/wire"
 )
 
-// maxSocketPath is what fits in sockaddr_un beside the final zero byte (unix(7)).
-const maxSocketPath = 107
-
 // defaultSocket is the first of the places of the control socket whose directory is usable, or the last of them.
 func defaultSocket() string {
 	return firstUsable(wire.SocketPaths(noVariable, os.Getuid(), os.TempDir()))

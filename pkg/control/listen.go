@@ -16,8 +16,20 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// maxSocketPath is the longest path of a Unix socket in bytes: sun_path less its NUL.
-const maxSocketPath = 107
+const (
+	// maxSocketPath is the longest path of a Unix socket in bytes: sun_path less its NUL (unix(7)).
+	maxSocketPath = 107
+	// firstName is what bind needs below the socket's directory: a temporary directory of os.MkdirTemp, and the socket in it.
+	firstName = len("/.pushd4294967295/s")
+)
+
+// CheckPath reports an error when no control socket can be made at path because it is too long.
+func CheckPath(path string) error {
+	if n := max(len(path), len(filepath.Dir(path))+firstName); n > maxSocketPath {
+		return fmt.Errorf("control socket: %s is too long a path by %d bytes", path, n-maxSocketPath)
+	}
+	return nil
+}
 
 // probeTimeout bounds the question whether a socket that is already there has a living server.
 const probeTimeout = time.Second
@@ -63,6 +75,9 @@ func Listen(path string, mode os.FileMode, group string) (*Listener, error) {
 	path, err = filepath.Abs(path)
 	if err != nil {
 		return nil, fmt.Errorf("control socket: %w", err)
+	}
+	if err := CheckPath(path); err != nil {
+		return nil, err
 	}
 	if err := makeDirectory(filepath.Dir(path)); err != nil {
 		return nil, err
@@ -120,8 +135,8 @@ func makeDirectory(dir string) error {
 		return fmt.Errorf("control socket: %s is not a directory (%v): remove it", dir, info.Mode())
 	case int(owner) != os.Geteuid():
 		return fmt.Errorf("control socket: %s belongs to uid %d: another user made it, choose a path with --socket", dir, owner)
-	case info.Mode().Perm()&0o022 != 0:
-		return fmt.Errorf("control socket: %s can be written by others (mode %v): chmod 700 it", dir, info.Mode())
+	case info.Mode().Perm()&0o077 != 0:
+		return fmt.Errorf("control socket: %s is open to others (mode %04o): chmod 700 it", dir, info.Mode().Perm())
 	}
 	return nil
 }
@@ -137,9 +152,6 @@ func bind(path string, mode os.FileMode, gid int) (*Listener, error) {
 	}
 	defer os.RemoveAll(dir)
 	first := filepath.Join(dir, "s")
-	if n := max(len(first), len(path)); n > maxSocketPath {
-		return nil, fmt.Errorf("control socket: %s is too long a path by %d bytes", path, n-maxSocketPath)
-	}
 	ln, err := net.ListenUnix("unix", &net.UnixAddr{Name: first, Net: "unix"})
 	if err != nil {
 		return nil, fmt.Errorf("control socket %s: %w", path, err)

@@ -144,7 +144,7 @@ func TestPrivateDirectoryIsChecked(t *testing.T) {
 		if err := os.Chmod(dir, 0o770); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := Listen(filepath.Join(dir, "s"), 0o660, ""); err == nil || !strings.Contains(err.Error(), "written by others") {
+		if _, err := Listen(filepath.Join(dir, "s"), 0o660, ""); err == nil || !strings.Contains(err.Error(), "open to others") {
 			t.Errorf("Listen = %v", err)
 		}
 	})
