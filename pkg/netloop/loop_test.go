@@ -231,3 +231,27 @@ func TestClosedListenerIsLeftAlone(t *testing.T) {
 		}
 	})
 }
+
+// A deadline may come late, by up to two ticks, and never early, wherever in a tick it was armed.
+func TestDeadlinesAreNeverEarly(t *testing.T) {
+	t.Parallel()
+	r, addr := startLoop(t, nil)
+	dial(t, addr)
+	c := r.connection(t, 0)
+	fired := make(chan time.Time, 1)
+	r.call(func() { r.due = func(uint32) { fired <- time.Now() } })
+	const after = tickLength + tickLength/5
+	for i := range 15 {
+		<-time.After(time.Duration(i) * tickLength / 15) // another place in the tick
+		var armed time.Time
+		r.call(func() { armed = time.Now(); r.loop.Arm(c, after) })
+		select {
+		case at := <-fired:
+			if took := at.Sub(armed); took < after {
+				t.Fatalf("a deadline in %v came after %v", after, took)
+			}
+		case <-time.After(10 * time.Second):
+			t.Fatal("the deadline has not come in 10 s")
+		}
+	}
+}
