@@ -57,7 +57,6 @@ type Clients struct {
 
 	table    slab.Table[client]    // the same numbers as the transport's connections
 	readers  slab.Table[ws.Reader] // of those that are WebSockets
-	current  uint32                // the connection that Data runs for; 0 once it is gone
 	draining bool
 	drained  uint32 // connections before this number have been told to go
 
@@ -118,7 +117,6 @@ func (c *Clients) Data(id uint32, b []byte, seen int) (used int) {
 	if cl.phase == held {
 		return c.heldData(id, cl, b)
 	}
-	c.current = id
 	for n := 0; used < len(b); n++ {
 		if n == maxPipelined {
 			c.t.Again(id)
@@ -135,7 +133,7 @@ func (c *Clients) Data(id uint32, b []byte, seen int) (used int) {
 			return len(b)
 		}
 		c.serve(id, cl)
-		if c.current == 0 {
+		if !c.alive(id) {
 			return len(b)
 		}
 		if cl.phase == held {
@@ -174,9 +172,13 @@ func (c *Clients) Gone(id uint32) {
 		c.readers.Drop(id)
 	}
 	c.table.Drop(id)
-	if c.current == id {
-		c.current = 0
-	}
+}
+
+// alive reports whether a call of the transport has left the connection in place. Numbers come back at the end of a batch at
+// the earliest.
+func (c *Clients) alive(id uint32) bool {
+	cl := c.table.Find(id)
+	return cl != nil && cl.phase != none
 }
 
 // kind is what a connection counts as.
@@ -193,7 +195,7 @@ func (c *Clients) Due(id uint32) {
 	case fresh:
 		c.t.Close(id, stats.CloseTimeoutHead)
 	case reading:
-		c.answerAndFinish(id, 408, "the request head did not arrive in "+c.opts.HeaderTimeout.String(), stats.CloseTimeoutHead)
+		c.dismiss(id, 408, "the request head did not arrive in "+c.opts.HeaderTimeout.String(), "", stats.CloseTimeoutHead)
 	case idle:
 		c.t.Close(id, stats.CloseTimeoutIdle)
 	case held:
@@ -266,8 +268,8 @@ func (c *Clients) Deliver(key uint64, conns []uint32, b []byte, items int) (hand
 // End ends the holds of connections that have their answer, or because an item says so.
 func (c *Clients) End(conns []uint32) {
 	for _, id := range conns {
-		if cl := c.table.Find(id); cl != nil && cl.phase == held { // Deliver may have ended it
-			c.end(id, cl, stats.CloseAction)
+		if c.alive(id) { // Deliver may have ended it
+			c.end(id, c.table.At(id), stats.CloseAction)
 		}
 	}
 }
@@ -288,13 +290,9 @@ func (c *Clients) end(id uint32, cl *client, why stats.CloseReason) {
 // endStream ends a held stream as a client expects it.
 func (c *Clients) endStream(id uint32, cl *client, why stats.CloseReason) {
 	if last := forms[cl.form].last; len(last) > 0 {
-		c.current = id
 		c.t.Send(id, last)
-		if c.current == 0 {
-			return
-		}
 	}
-	c.t.Finish(id, why)
+	c.finish(id, why)
 }
 
 // Drain is a step of the shutdown. The daemon posts one for each of a number of equal periods.

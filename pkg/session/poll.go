@@ -22,8 +22,8 @@ const (
 // connectionFields is the Connection field of a poll's answer, by its form.
 var connectionFields = [numForms]string{
 	pollKeep:    "",
-	pollKeepOld: "Connection: keep-alive\r\n",
-	pollClose:   "Connection: close\r\n",
+	pollKeepOld: keepAliveField,
+	pollClose:   closeField,
 }
 
 var errPollTimeout = errors.New("bad parameter timeout: a number of seconds from 1 to 300 is allowed")
@@ -73,9 +73,8 @@ func (c *Clients) pollTimeout() (time.Duration, error) {
 
 // endPoll answers a poll for which nothing has come.
 func (c *Clients) endPoll(id uint32, cl *client) {
-	c.current = id
 	c.sendNothing(id, cl)
-	if c.current != 0 {
+	if c.alive(id) {
 		c.afterPoll(id, cl)
 	}
 }
@@ -91,12 +90,11 @@ func (c *Clients) sendNothing(id uint32, cl *client) {
 // afterPoll takes a connection whose poll is answered out of its channels. It goes on with the next request, of which
 // something may be there already.
 func (c *Clients) afterPoll(id uint32, cl *client) {
-	c.current = id
 	c.members.Leave(cl.subs)
 	c.stats.Move(stats.Poll, stats.HTTP)
 	cl.subs, cl.phase = 0, idle
 	c.next(id, cl, cl.form != pollClose && !c.draining)
-	if c.current != 0 {
+	if c.alive(id) {
 		c.t.Release(id)
 		c.t.Again(id)
 	}

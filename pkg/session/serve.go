@@ -4,9 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"strconv"
 	"strings"
-	"time"
 
 	"holdfast/pkg/http1"
 	"holdfast/pkg/publish"
@@ -97,7 +95,7 @@ func (c *Clients) hold(id uint32, cl *client, f form) {
 	c.armKeepAlive(id, cl)
 	c.out = c.appendOpening(c.appendStreamHead(c.out[:0], f, forms[f].chunked), f)
 	c.t.Send(id, c.out)
-	if c.current != 0 {
+	if c.alive(id) {
 		c.t.Hold(id)
 	}
 }
@@ -127,7 +125,7 @@ func (c *Clients) appendStreamHead(dst []byte, f form, stays bool) []byte {
 		dst = append(dst, "Transfer-Encoding: chunked\r\n"...)
 	}
 	if !stays {
-		dst = append(dst, "Connection: close\r\n"...)
+		dst = append(dst, closeField...)
 	}
 	return append(dst, "\r\n"...)
 }
@@ -143,91 +141,4 @@ func (c *Clients) appendOpening(dst []byte, f form) []byte {
 		return http1.AppendChunk(dst, c.event)
 	}
 	return append(dst, c.event...)
-}
-
-// answer sends a complete answer of one line of text. The connection goes on with the next request where the request
-// lets it and brings no body, which nobody here would read.
-func (c *Clients) answer(id uint32, cl *client, status int, text, fields string) {
-	keep := c.keeps()
-	c.sendAnswer(id, status, text, fields, keep, c.req.Minor == 0, string(c.req.Method) == "HEAD")
-	c.next(id, cl, keep)
-}
-
-// keeps reports whether the connection may go on after the request in hand.
-func (c *Clients) keeps() bool {
-	r := &c.req
-	return r.KeepAlive && !r.Chunked && r.ContentLength <= 0 && !c.draining
-}
-
-// next has the connection wait for another request after its answer, or ends it.
-func (c *Clients) next(id uint32, cl *client, keep bool) {
-	switch {
-	case c.current == 0:
-	case keep:
-		cl.phase = idle
-		c.t.Arm(id, c.opts.IdleTimeout)
-	default:
-		c.t.Finish(id, stats.CloseDone)
-	}
-}
-
-// reject answers bytes that are no acceptable request, and ends the connection: where the next request would begin is
-// not known.
-func (c *Clients) reject(id uint32, err error) {
-	status, text := 400, err.Error()
-	var bad *http1.Error
-	if errors.As(err, &bad) {
-		status, text = bad.Status, bad.Text
-	}
-	c.answerAndFinish(id, status, text, stats.CloseBadRequest)
-}
-
-// refuse answers a connection above the limit.
-func (c *Clients) refuse(id uint32) {
-	c.current = id
-	retry := "Retry-After: " + strconv.Itoa(1+rand.IntN(10)) + "\r\n"
-	c.sendAnswer(id, 503, "too many connections: come back in a moment", retry, false, false, false)
-	if c.current != 0 {
-		c.t.Finish(id, stats.CloseOverload)
-	}
-}
-
-func (c *Clients) answerAndFinish(id uint32, status int, text string, why stats.CloseReason) {
-	c.current = id
-	c.sendAnswer(id, status, text, "", false, false, false)
-	if c.current != 0 {
-		c.t.Finish(id, why)
-	}
-}
-
-// sendAnswer sends an answer of one line of text, in one write. fields are further field lines. A client of HTTP/1.0
-// is told that the connection stays, one of HTTP/1.1 that it does not. The answer to HEAD has no body.
-func (c *Clients) sendAnswer(id uint32, status int, text, fields string, keep, old, head bool) {
-	out := http1.AppendStatusLine(c.out[:0], status, "")
-	out = c.appendDate(out)
-	out = append(out, "Content-Type: text/plain; charset=utf-8\r\n"...)
-	out = http1.AppendContentLength(out, int64(len(text)+1))
-	out = append(out, fields...)
-	switch {
-	case !keep:
-		out = append(out, "Connection: close\r\n"...)
-	case old:
-		out = append(out, "Connection: keep-alive\r\n"...)
-	}
-	out = append(out, "\r\n"...)
-	if !head {
-		out = append(append(out, text...), '\n')
-	}
-	c.out = out
-	c.t.Send(id, out)
-}
-
-// appendDate appends the Date field, which is made once a second.
-func (c *Clients) appendDate(dst []byte) []byte {
-	now := time.Now()
-	if s := now.Unix(); s != c.second || len(c.date) == 0 {
-		c.second = s
-		c.date = append(http1.AppendDate(append(c.date[:0], "Date: "...), now), "\r\n"...)
-	}
-	return append(dst, c.date...)
 }

@@ -25,7 +25,7 @@ func (c *Clients) upgrade(id uint32, cl *client) {
 	c.armKeepAlive(id, cl)
 	c.out = ws.AppendUpgrade(c.out[:0], h.Key())
 	c.t.Send(id, c.out)
-	if c.current != 0 {
+	if c.alive(id) {
 		c.t.Hold(id)
 	}
 }
@@ -43,7 +43,6 @@ func (c *Clients) refuseHandshake(id uint32, cl *client, err error) {
 
 // frames takes the frames of a WebSocket's client. Its messages are read, bounded and thrown away: clients never publish.
 func (c *Clients) frames(id uint32, b []byte) (used int) {
-	c.current = id
 	for used < len(b) {
 		e, n, err := c.readers.At(id).Next(b[used:], c.opts.MaxMessage)
 		used += n
@@ -62,7 +61,7 @@ func (c *Clients) frames(id uint32, b []byte) (used int) {
 		case e.Opcode == ws.Close: // the closing handshake: its code is echoed (RFC 6455 5.5.1)
 			c.closeSocket(id, e.Code, "", stats.CloseClient)
 		}
-		if c.current == 0 {
+		if !c.alive(id) {
 			return len(b)
 		}
 	}
@@ -73,9 +72,7 @@ func (c *Clients) frames(id uint32, b []byte) (used int) {
 func (c *Clients) closeSocket(id uint32, code ws.Code, reason string, why stats.CloseReason) {
 	c.out = ws.AppendClose(c.out[:0], code, reason)
 	c.t.Send(id, c.out)
-	if c.current != 0 {
-		c.t.Finish(id, why)
-	}
+	c.finish(id, why)
 }
 
 // opcodes are those of the message types.
