@@ -15,10 +15,9 @@ const (
 	MaxIDBytes      = 1024 // bytes of an id: a browser sends it back in a header field
 
 	maxStatusCode   = 999
-	minCloseCode    = 1000 // RFC 6455 section 7.4.2
-	maxCloseCode    = 4999
-	maxControlBytes = 125 // payload of a WebSocket control frame, RFC 6455 section 5.5
-	maxQuotedBytes  = 64  // bytes of a bad value that an error shows
+	maxCloseCode    = 4999 // RFC 6455 section 7.4.2
+	maxControlBytes = 125  // payload of a WebSocket control frame, RFC 6455 section 5.5
+	maxQuotedBytes  = 64   // bytes of a bad value that an error shows
 )
 
 var errNoFormats = errors.New("no formats specified")
@@ -173,15 +172,14 @@ func (e *Event) check() error {
 	return nil
 }
 
-// validCloseCode says whether an endpoint may send code in a close frame (RFC 6455 section 7.4.1); 0 stands for 1000.
+// validCloseCode says whether an endpoint may send code in a close frame (RFC 6455 section 7.4): it is registered and not
+// reserved, or free for libraries (3000 on) and applications (4000 on). 0 stands for 1000.
 func validCloseCode(code int) bool {
 	switch code {
-	case 0:
+	case 0, 1000, 1001, 1002, 1003:
 		return true
-	case 1004, 1005, 1006, 1015: // reserved: never in a frame
-		return false
 	}
-	return code >= minCloseCode && code <= maxCloseCode
+	return 1007 <= code && code <= 1014 || 3000 <= code && code <= maxCloseCode
 }
 
 func checkAction(object string, a Action, filters []string) error {

@@ -85,6 +85,8 @@ func TestCheckRefuses(t *testing.T) {
 		{func(it *Item) { it.Message = Message{Type: Pong, Content: strings.Repeat("p", 126)} },
 			"'ws-message' contains 'content' with invalid value: a ping or pong has at most 125 bytes"},
 		{func(it *Item) { it.Message = Message{Action: Close, Code: 1005} }, "'ws-message' contains 'code' with invalid value: 1005"},
+		{func(it *Item) { it.Message = Message{Action: Close, Code: 1016} }, "'ws-message' contains 'code' with invalid value: 1016"},
+		{func(it *Item) { it.Message = Message{Action: Close, Code: 2999} }, "'ws-message' contains 'code' with invalid value: 2999"},
 		{func(it *Item) { it.Message = Message{Action: Close, Code: 999} }, "'ws-message' contains 'code' with invalid value: 999"},
 		{func(it *Item) { it.Message = Message{Action: Close, Code: 5000} }, "'ws-message' contains 'code' with invalid value: 5000"},
 		{func(it *Item) { it.Message = Message{Action: Close, Reason: strings.Repeat("r", 124)} },
