@@ -2,6 +2,7 @@ package netloop
 
 import (
 	"log/slog"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -10,27 +11,36 @@ import (
 
 // listener is one listening socket of a loop.
 type listener struct {
-	fd int // -1 once closed
+	fd      int  // -1 once closed
+	adopted bool // others hold the socket, too
+	old     bool // connections may wait that were made before the socket was adopted: they have not inherited its options
 }
 
 // Listen has the loop accept from fd, a non-blocking listening socket that it then owns. It may be called from any
 // goroutine; it returns when the loop accepts.
-func (l *Loop) Listen(fd int) error {
+func (l *Loop) Listen(fd int) error { return l.listen(&listener{fd: fd}) }
+
+// ListenAdopted is Listen for a descriptor that Adopt returned.
+func (l *Loop) ListenAdopted(fd int) error {
+	return l.listen(&listener{fd: fd, adopted: true, old: true})
+}
+
+func (l *Loop) listen(ln *listener) error {
 	done := make(chan error)
 	l.Post(&funcTask{func() {
-		ln := &listener{fd}
 		l.listeners = append(l.listeners, ln)
 		if l.paused { // the end of the pause watches all
 			done <- nil
 			return
 		}
-		done <- l.watch(fd, func() { l.onAccept(ln) })
+		done <- l.watch(ln.fd, func() { l.onAccept(ln) })
 	}})
 	return <-done
 }
 
 // StopListening has the loop accept what waits in its listeners' queues (closing a listener would reset those clients)
-// and close them. It may be called from any goroutine; it returns when that is done.
+// and close them. The queue of an adopted socket is left to those who hold it besides the loop: that it goes on listening
+// is for them to say. StopListening may be called from any goroutine; it returns when that is done.
 func (l *Loop) StopListening() {
 	done := make(chan struct{})
 	l.Post(&funcTask{func() {
@@ -43,22 +53,61 @@ func (l *Loop) StopListening() {
 func (l *Loop) stopAccept() {
 	for _, ln := range l.listeners {
 		for range 1 << 16 { // as many as a queue can hold
-			if !l.acceptOne(ln) {
+			if ln.adopted || !l.acceptOne(ln) {
 				break
 			}
 		}
-		l.ep.Del(ln.fd)
+		l.ep.Del(ln.fd) // an adopted socket would stay in the set after Close
 		unix.Close(ln.fd)
 		ln.fd = -1
 	}
+	l.unbook()
 	l.listeners, l.paused = nil, false
 }
 
 func (l *Loop) onAccept(ln *listener) {
-	for range batchAccepts {
-		if l.paused || ln.fd < 0 || !l.acceptOne(ln) { // easygo may call once more after Del
+	for i := range batchAccepts {
+		if l.paused || ln.fd < 0 || !l.mayAccept(i == 0) || !l.acceptOne(ln) { // easygo may call once more after Del
 			return
 		}
+	}
+}
+
+// mayAccept reports whether Config.Rate allows another connection. When it does not and a connection is known to wait, the
+// loop books the next places and pauses until then.
+func (l *Loop) mayAccept(waits bool) bool {
+	r := l.cfg.Rate
+	if r == nil || l.booked > 0 {
+		return true
+	}
+	now := time.Now()
+	if r.ready(now) {
+		return true
+	}
+	if waits {
+		n, at := r.book(now)
+		l.pauseAccept(at, false)
+		l.booked = n
+	}
+	return false
+}
+
+// spend notes an accepted connection for Config.Rate.
+func (l *Loop) spend() {
+	switch {
+	case l.cfg.Rate == nil:
+	case l.booked > 0:
+		l.booked--
+	default:
+		l.cfg.Rate.spend(time.Now())
+	}
+}
+
+// unbook gives back the places of the schedule that the loop does not need after all.
+func (l *Loop) unbook() {
+	if l.booked > 0 {
+		l.cfg.Rate.giveBack(l.booked)
+		l.booked = 0
 	}
 }
 
@@ -68,13 +117,18 @@ func (l *Loop) acceptOne(ln *listener) bool {
 	switch errno {
 	case 0:
 	case unix.EAGAIN:
+		ln.old = false
 		return false
 	case unix.EMFILE, unix.ENFILE, unix.ENOBUFS, unix.ENOMEM:
 		l.cfg.Log.Warn("accepting is paused for a second", slog.Any("err", errno), slog.Int("connections", l.cfg.Limit.Connections()))
-		l.pauseAccept(false)
+		l.pauseAccept(time.Now().Add(acceptRecheck), false)
 		return false
 	default: // ECONNABORTED and the network errors of accept(2): the connection is gone, the next may be well
 		return true
+	}
+	l.spend()
+	if ln.old {
+		setInherited(fd) // it fails when the client has gone already, which is told later
 	}
 	if l.cfg.Limit.enter() {
 		l.open(fd, false)
@@ -93,34 +147,43 @@ func (l *Loop) acceptOne(ln *listener) bool {
 	l.cfg.Limit.leave()
 	l.stats.Accepted.Add(1)
 	l.stats.Closed[stats.CloseOverload].Add(1)
-	l.pauseAccept(true)
+	l.pauseAccept(time.Now().Add(acceptRecheck), true)
 	return false
 }
 
-// pauseAccept takes the listeners out of the wait until there is room: a level-triggered listener that nobody serves
-// was seen to spin 326,000 times a second. atLimit says that room below the limit ends the pause early; where the system itself is out of something, nobody tells
-// when that has changed.
-func (l *Loop) pauseAccept(atLimit bool) {
+// pauseAccept takes the listeners out of the wait until a time: a level-triggered listener that nobody serves was seen to
+// spin 326,000 times a second. atLimit says that room below the limit ends the pause early; where the system itself is out
+// of something, nobody tells when that has changed.
+func (l *Loop) pauseAccept(until time.Time, atLimit bool) {
 	if l.paused {
 		return
 	}
-	l.paused, l.atLimit, l.resumeAt = true, atLimit, l.now+ticks(acceptRecheck)
+	l.unbook()
+	l.paused, l.atLimit, l.resumeAt = true, atLimit, until
 	for _, ln := range l.listeners {
 		l.ep.Del(ln.fd)
 	}
 }
 
-// resumeAccept ends a pause when its time is over (then a second's worth of refusals can be answered again) or when
-// connections have left.
+// resumeAccept ends a pause when its time is over (then a second's worth of refusals can be answered again, or the booked
+// places are ready) or when connections have left. Places that nobody needed in the tick after that are given back.
 func (l *Loop) resumeAccept() {
-	if !l.paused || l.now < l.resumeAt && (!l.atLimit || l.cfg.Limit.full()) {
+	if l.booked > 0 && !l.paused && time.Since(l.resumeAt) > tickLength {
+		l.unbook()
+	}
+	if !l.paused || time.Now().Before(l.resumeAt) && (!l.atLimit || l.cfg.Limit.full()) {
 		return
 	}
 	l.paused = false
+	if n := len(l.listeners); n > 1 { // the first is served first, and may need all that the rate allows
+		first := l.listeners[0]
+		copy(l.listeners, l.listeners[1:])
+		l.listeners[n-1] = first
+	}
 	for _, ln := range l.listeners {
 		if err := l.watch(ln.fd, func() { l.onAccept(ln) }); err != nil {
 			l.cfg.Log.Error("cannot accept again, will try in a second", slog.Any("err", err))
-			l.pauseAccept(false)
+			l.pauseAccept(time.Now().Add(acceptRecheck), false)
 			return
 		}
 	}

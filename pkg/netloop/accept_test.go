@@ -72,7 +72,11 @@ func TestBindWithoutHostTakesAll(t *testing.T) {
 func TestAcceptedSocketsInheritOptions(t *testing.T) {
 	r, addr := startLoop(t, nil)
 	dial(t, addr)
-	c := r.connection(t, 0)
+	checkOptions(t, r, r.connection(t, 0))
+}
+
+func checkOptions(t *testing.T, r *recorder, c uint32) {
+	t.Helper()
 	tests := []struct {
 		name         string
 		level, opt   int
@@ -109,10 +113,15 @@ func answerRefused(r *recorder) {
 }
 
 func TestLimit(t *testing.T) {
+	t.Run("alone", func(t *testing.T) { testLimit(t, nil) })
+	t.Run("with a rate", func(t *testing.T) { testLimit(t, NewRate(100)) })
+}
+
+func testLimit(t *testing.T, rate *Rate) {
 	t.Parallel()
 	const most = 5
 	r, addr := startLoop(t, func(cfg *Config, r *recorder) {
-		cfg.Limit = NewLimit(most)
+		cfg.Limit, cfg.Rate = NewLimit(most), rate
 		answerRefused(r)
 	})
 	var heldConns []*net.TCPConn
@@ -129,7 +138,7 @@ func TestLimit(t *testing.T) {
 	}
 	close(blocked)
 	eventually(t, "accepting pauses", func() (ok bool) {
-		r.call(func() { ok = r.loop.paused })
+		r.call(func() { ok = r.loop.paused && r.loop.atLimit })
 		return ok
 	})
 	if n := r.loop.cfg.Limit.Connections(); n > most+2*refusalsPerSecond {
@@ -181,7 +190,10 @@ func TestLimit(t *testing.T) {
 func TestListenDuringAPause(t *testing.T) {
 	t.Parallel()
 	r, _ := startLoop(t, nil)
-	r.call(func() { r.loop.pauseAccept(true); r.loop.resumeAt += 4; r.loop.cfg.Limit.n.Add(10_000) })
+	r.call(func() {
+		r.loop.pauseAccept(time.Now().Add(acceptRecheck+4*tickLength), true)
+		r.loop.cfg.Limit.n.Add(10_000)
+	})
 	addr := listen(t, r.loop)
 	conn := dial(t, addr)
 	before := r.loop.stats.Batches.Load()

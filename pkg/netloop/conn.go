@@ -2,6 +2,7 @@ package netloop
 
 import (
 	"math/bits"
+	"net/netip"
 
 	"golang.org/x/sys/unix"
 
@@ -41,6 +42,23 @@ func addTo(set int, id uint32, s *slot) error {
 		Events: unix.EPOLLIN | unix.EPOLLOUT | unix.EPOLLRDHUP | unix.EPOLLET,
 		Fd:     int32(id), Pad: int32(s.gen), // the set's 64 bits of user data
 	})
+}
+
+// Peer returns the address and port of the client's side, and Local those of ours, as the kernel knows them. They are the
+// zero AddrPort when it does not: after a reset, and once the connection is closed, which it is when Gone is called. An
+// IPv4-mapped address is returned as IPv4.
+func (l *Loop) Peer(c uint32) netip.AddrPort { return l.ask(unix.SYS_GETPEERNAME, c) }
+
+// Local is described with Peer.
+func (l *Loop) Local(c uint32) netip.AddrPort { return l.ask(unix.SYS_GETSOCKNAME, c) }
+
+func (l *Loop) ask(call uintptr, c uint32) netip.AddrPort {
+	fd := l.slots.At(c).fd
+	if fd < 0 {
+		return netip.AddrPort{}
+	}
+	ap, _ := sockName(call, int(fd))
+	return ap
 }
 
 // Hold notes that the client only listens from now on. Its events then wait in a set of their own, which takes turns with
@@ -132,12 +150,17 @@ func (l *Loop) drained(c uint32, s *slot) {
 }
 
 // Again has Data called once more with the bytes that the handler leaves unused, in the next batch: for a handler
-// that has done enough for one connection.
+// that has done enough for one connection, or that has what it waited for.
 func (l *Loop) Again(c uint32) {
 	s := l.slots.At(c)
 	s.flags |= flagAgain
+	s.flags &^= flagAwaited
 	l.readLater(c, s)
 }
+
+// Await notes that an answer to the client is on its way: until Again is called the connection stays although the client has
+// shut down its side.
+func (l *Loop) Await(c uint32) { l.slots.At(c).flags |= flagAwaited }
 
 func (l *Loop) readLater(c uint32, s *slot) {
 	if s.flags&flagReady == 0 {
@@ -164,7 +187,7 @@ func (l *Loop) read(c uint32, s *slot) {
 	case s.flags&flagAgain != 0:
 	case !whole:
 		l.readLater(c, s)
-	case s.flags&flagEOF != 0:
+	case s.flags&(flagEOF|flagAwaited) == flagEOF:
 		l.halfClosed(c, s)
 		return
 	}

@@ -3,8 +3,8 @@
 // that each Loop calls one Handler.
 //
 // A connection is a slot of 32 bytes in its loop, named by a uint32 that is never 0. It has no goroutine, no buffer of
-// its own while it is idle, and no runtime timer. It belongs to its loop: everything but New, Post, Listen, StopListening
-// and Stop is called on the loop's goroutine only, which is the goroutine of every Handler call.
+// its own while it is idle, and no runtime timer. It belongs to its loop: everything but New, Post, Listen, ListenAdopted,
+// StopListening and Stop is called on the loop's goroutine only, which is the goroutine of every Handler call.
 //
 // # How a loop waits
 //

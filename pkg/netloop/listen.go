@@ -104,15 +104,11 @@ func listenSocket(ap netip.AddrPort, reusePort bool) (fd int, err error) {
 	set := func(level, name, value int) {
 		err = errors.Join(err, unix.SetsockoptInt(fd, level, name, value))
 	}
-	// Accepted sockets inherit all of these, so that accepting costs no further call.
 	set(unix.SOL_SOCKET, unix.SO_REUSEADDR, 1)
 	if reusePort {
 		set(unix.SOL_SOCKET, unix.SO_REUSEPORT, 1)
 	}
-	set(unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
-	set(unix.SOL_SOCKET, unix.SO_SNDBUF, sendBuffer)
-	set(unix.SOL_SOCKET, unix.SO_KEEPALIVE, 1)
-	set(unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(userTimeout.Milliseconds()))
+	err = errors.Join(err, setInherited(fd))
 	if family == unix.AF_INET6 && ap.Addr().IsUnspecified() {
 		set(unix.IPPROTO_IPV6, unix.IPV6_V6ONLY, 0) // both families, whatever net.ipv6.bindv6only says
 	}
@@ -125,6 +121,17 @@ func listenSocket(ap netip.AddrPort, reusePort bool) (fd int, err error) {
 	return fd, unix.Listen(fd, backlog)
 }
 
+// setInherited sets the options of a listening socket that those accepted from it inherit, so that accepting costs no
+// further call.
+func setInherited(fd int) error {
+	return errors.Join(
+		unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1),
+		unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_SNDBUF, sendBuffer),
+		unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_KEEPALIVE, 1),
+		unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(userTimeout.Milliseconds())),
+	)
+}
+
 // sockaddr returns ap as the kernel takes it, and its address family.
 func sockaddr(ap netip.AddrPort) (family int, sa unix.Sockaddr) {
 	if ap.Addr().Is4() {
@@ -134,15 +141,9 @@ func sockaddr(ap netip.AddrPort) (family int, sa unix.Sockaddr) {
 }
 
 func localAddr(fd int) (netip.AddrPort, error) {
-	sa, err := unix.Getsockname(fd)
-	if err != nil {
-		return netip.AddrPort{}, fmt.Errorf("read socket address: %w", err)
+	ap, errno := sockName(unix.SYS_GETSOCKNAME, fd)
+	if errno != 0 {
+		return ap, fmt.Errorf("read socket address: %w", errno)
 	}
-	switch sa := sa.(type) {
-	case *unix.SockaddrInet4:
-		return netip.AddrPortFrom(netip.AddrFrom4(sa.Addr), uint16(sa.Port)), nil
-	case *unix.SockaddrInet6:
-		return netip.AddrPortFrom(netip.AddrFrom16(sa.Addr), uint16(sa.Port)), nil
-	}
-	return netip.AddrPort{}, fmt.Errorf("read socket address: unknown family %T", sa)
+	return ap, nil
 }

@@ -57,6 +57,7 @@ type Config struct {
 	Log       *slog.Logger
 	Stats     *stats.Loop
 	Limit     *Limit  // connections of all loops together
+	Rate      *Rate   // connections that all loops together accept in a second; nil: as many as come
 	Queue     *Budget // queued bytes of all loops together
 	MaxQueued int     // queued bytes of one connection, before its overflow rule applies
 	Drop      bool    // overflow rule: leave out what does not fit, instead of closing the connection
@@ -92,10 +93,11 @@ type Loop struct {
 	queues queues // unsent bytes of connections
 
 	listeners []*listener
-	paused    bool // accepting is paused
-	atLimit   bool // because of Config.Limit
-	resumeAt  timewheel.Tick
-	births    uint16 // connections opened, for their generation
+	paused    bool      // accepting is paused
+	atLimit   bool      // because of Config.Limit
+	resumeAt  time.Time // the end of the pause, or of the one before
+	booked    int       // connections that may be accepted from then on: see Rate
+	births    uint16    // connections opened, for their generation
 
 	mailbox mailbox
 	tasks   []Task // taken from the mailbox
@@ -128,6 +130,7 @@ const (
 	flagShut                  // our side is shut down; waiting for the client's
 	flagEOF                   // the client's side is shut down
 	flagDialing               // Dial began it, and it does not stand yet
+	flagAwaited               // Await was called: an answer is on its way
 )
 
 // New makes a loop and starts it. newHandler makes its handler; it is called before New returns and may keep the loop,
@@ -147,6 +150,7 @@ func New(cfg Config, newHandler func(*Loop) Handler) (*Loop, error) {
 		return nil, errors.Join(err, l.closeFiles())
 	}
 	cfg.Queue.loops.Add(1)
+	cfg.Rate.join(1)
 	return l, nil
 }
 
@@ -229,6 +233,7 @@ func (l *Loop) Stop() error {
 	l.Post(&stopTask{done})
 	<-done
 	l.cfg.Queue.loops.Add(-1)
+	l.cfg.Rate.join(-1)
 	return l.closeFiles()
 }
 
@@ -386,10 +391,10 @@ func ticks(d time.Duration) timewheel.Tick { return timewheel.Tick((d + tickLeng
 // costs one wake-up.
 func (l *Loop) armTimer() {
 	next, ok := l.wheel.Next()
-	if l.paused && (!ok || l.resumeAt < next) {
-		next, ok = l.resumeAt, true
-	}
 	at := l.wakeAt
+	if l.paused && (at.IsZero() || l.resumeAt.Before(at)) {
+		at = l.resumeAt
+	}
 	if tick := l.start.Add(time.Duration(next-1) * tickLength); ok && (at.IsZero() || tick.Before(at)) {
 		at = tick
 	}

@@ -1,6 +1,8 @@
 package netloop
 
 import (
+	"encoding/binary"
+	"net/netip"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -48,4 +50,24 @@ func ring(fd int) {
 func silence(fd int) {
 	var n uint64
 	unix.RawSyscall(unix.SYS_READ, uintptr(fd), uintptr(unsafe.Pointer(&n)), 8)
+}
+
+// sockName makes the call getpeername or getsockname. Unlike the unix package's it allocates nothing. The address is the
+// zero AddrPort when it is not one of IPv4 or IPv6; zones are left out, and an IPv4-mapped address becomes IPv4.
+func sockName(call uintptr, fd int) (netip.AddrPort, unix.Errno) {
+	var sa [unix.SizeofSockaddrInet6]byte // the larger of the two; the rest of a longer address is cut off
+	size := uint32(len(sa))
+	if _, _, errno := unix.RawSyscall(call, uintptr(fd), uintptr(unsafe.Pointer(&sa)), uintptr(unsafe.Pointer(&size))); errno != 0 {
+		return netip.AddrPort{}, errno
+	}
+	var addr netip.Addr
+	switch binary.NativeEndian.Uint16(sa[:]) {
+	case unix.AF_INET: // sockaddr_in: family, port, address
+		addr = netip.AddrFrom4([4]byte(sa[4:8]))
+	case unix.AF_INET6: // sockaddr_in6: family, port, flow, address, scope
+		addr = netip.AddrFrom16([16]byte(sa[8:24])).Unmap()
+	default:
+		return netip.AddrPort{}, 0
+	}
+	return netip.AddrPortFrom(addr, binary.BigEndian.Uint16(sa[2:])), 0
 }
