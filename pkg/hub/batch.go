@@ -28,12 +28,15 @@ func (b *Batch) known() {
 	}
 }
 
-// Delivery is one item on its way to its subscribers.
+// Delivery is one item on its way to its subscribers. An item that the history keeps has an ID from Publish on: its own, or
+// one that names it in all channels.
 type Delivery struct {
 	Item publish.Item
 
 	batch     *Batch
 	channel   channel
+	seq       uint64       // its number; 0: its channel keeps no history
+	leg       *leg         // where seq is under way
 	loops     atomic.Int32 // loops that have not ended their walk
 	receivers atomic.Int32
 }
@@ -48,6 +51,9 @@ func (d *Delivery) end(n int) {
 		d.receivers.Add(int32(n))
 	}
 	if d.loops.Add(-1) == 0 {
+		if d.leg != nil {
+			d.leg.end(d.seq)
+		}
 		d.batch.known()
 	}
 }

@@ -3,8 +3,11 @@ package hub
 import (
 	"context"
 	"fmt"
+	"holdfast/pkg/publish"
 	"strconv"
+	"strings"
 	"testing"
+	"time"
 )
 
 // benchBatch returns a batch of n items of 100 bytes on one channel.
@@ -23,7 +26,7 @@ func BenchmarkWalk(b *testing.B) {
 			b.Run(fmt.Sprintf("conns=%d/waiting=%d", conns, items), func(b *testing.B) {
 				dir, loops := newQueueLoops(1, 1<<20, []Encoder{plain}, func(int) Sink { return noSink{} })
 				for i := range conns {
-					loops[0].members.Join(uint32(i+1), []byte("a"), 0, 0)
+					join(loops[0].members, uint32(i+1), []byte("a"), 0, 0)
 				}
 				batch := benchBatch("a", items)
 				b.ReportAllocs()
@@ -47,7 +50,7 @@ func BenchmarkPublishToOne(b *testing.B) {
 			var batches []*Batch
 			for i := range channels {
 				name := "channel " + strconv.Itoa(i)
-				loops[0].members.Join(uint32(i+1), []byte(name), 0, 0)
+				join(loops[0].members, uint32(i+1), []byte(name), 0, 0)
 				batches = append(batches, benchBatch(name, 1))
 			}
 			b.ReportAllocs()
@@ -67,10 +70,72 @@ func BenchmarkJoinLeave(b *testing.B) {
 	var names [1000][]byte
 	for i := range names {
 		names[i] = []byte("channel " + strconv.Itoa(i))
-		m.Join(1, names[i], 0, 0)
+		join(m, 1, names[i], 0, 0)
 	}
 	b.ReportAllocs()
 	for i := 0; b.Loop(); i++ {
-		m.Leave(m.Join(2, names[i%len(names)], 0, 0))
+		m.Leave(join(m, 2, names[i%len(names)], 0, 0))
+	}
+}
+
+// BenchmarkHistory is what publishing takes without and with a history that is full: an item with three formats of 100 bytes
+// goes to two loops, one with one subscriber and one without. The batches are new ones, as those of the control socket.
+func BenchmarkHistory(b *testing.B) {
+	content := strings.Repeat("x", 100)
+	item := publish.Item{
+		Channel: "channel 1", Formats: publish.HTTPStream | publish.WSMessage | publish.HTTPResponse,
+		Stream:   publish.Stream{Content: content + "\n"},
+		Message:  publish.Message{Content: content},
+		Response: publish.Response{Body: content},
+	}
+	for _, n := range []int{1, 64} {
+		for _, on := range []bool{false, true} {
+			b.Run(fmt.Sprintf("batch=%d/on=%v", n, on), func(b *testing.B) {
+				dir, loops := newQueueLoops(2, 1<<30, []Encoder{plain}, func(int) Sink { return noSink{} })
+				if on {
+					dir.KeepHistory(HistoryOptions{Rules: []HistoryRule{{Pattern: "*", Items: 100, TTL: time.Hour}}, Memory: 64 << 20})
+				}
+				join(loops[0].members, 1, []byte("channel 1"), 0, 0)
+				b.ReportAllocs()
+				for b.Loop() {
+					batch := &Batch{Deliveries: make([]Delivery, n), Done: func(*Batch) {}}
+					for i := range batch.Deliveries {
+						batch.Deliveries[i].Item = item
+					}
+					if err := dir.Publish(context.Background(), batch); err != nil {
+						b.Fatal(err)
+					}
+					loops[0].settle()
+				}
+				b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*n), "ns/item")
+			})
+		}
+	}
+}
+
+// BenchmarkResume is a connection that comes back to a channel of 100 items and has missed some, and leaves again.
+func BenchmarkResume(b *testing.B) {
+	for _, missed := range []int{0, 5, 100} {
+		b.Run("missed="+strconv.Itoa(missed), func(b *testing.B) {
+			k := newKeeper(b, plenty, HistoryRule{Pattern: "*", Items: 100})
+			var ids []string
+			for range 101 {
+				ids = append(ids, k.publish("a", strings.Repeat("x", 100))...)
+			}
+			m := k.loops[0].members
+			join(m, 1, []byte("a"), 0, 0)
+			names := [][]byte{[]byte("a")}
+			from := From{LastID: []byte(ids[len(ids)-1-missed])}
+			var items []*publish.Item
+			b.ReportAllocs()
+			for b.Loop() {
+				var subs uint32
+				subs, items, _, _ = m.Resume(2, names, 0, 0, from, items[:0])
+				m.Leave(subs)
+			}
+			if len(items) != missed {
+				b.Fatalf("Resume gives %d items, want %d", len(items), missed)
+			}
+		})
 	}
 }

@@ -46,6 +46,8 @@ type Directory struct {
 	maxBytes  int64
 	published atomic.Uint64
 	channels  atomic.Int64
+	most      int64    // channels at the same time; 0: no limit
+	history   *history // nil: nothing is kept
 	births    atomic.Uint32
 }
 
@@ -70,6 +72,9 @@ func NewDirectory(maxBytes int64) *Directory {
 	return &Directory{seed: maphash.MakeSeed(), room: semaphore.NewWeighted(maxBytes), maxBytes: maxBytes}
 }
 
+// SetMaxChannels bounds the channels that have subscribers, before anything is subscribed; 0 is no limit.
+func (d *Directory) SetMaxChannels(n int) { d.most = int64(n) }
+
 // SetLoops names the loops, at most MaxLoops, before anything is subscribed or published.
 func (d *Directory) SetLoops(loops []Loop) { d.loops = loops }
 
@@ -92,6 +97,10 @@ func (d *Directory) Publish(ctx context.Context, b *Batch) error {
 	d.published.Add(uint64(len(b.Deliveries)))
 	b.room = d.room
 	b.waiting.Store(int32(len(b.Deliveries)))
+	if d.history != nil {
+		d.publishOrdered(b)
+		return nil
+	}
 	for i := range b.Deliveries {
 		dl := &b.Deliveries[i]
 		dl.batch = b
@@ -141,22 +150,38 @@ func (d *Directory) shard(hash uint64) (*shard, uint32) {
 	return &d.shards[i], i
 }
 
-// enter notes that the loop has subscribers of the channel called name, and returns the channel.
-func (d *Directory) enter(name []byte, loop int) channel {
+// enter notes that the loop has subscribers of the channel called name, and returns the channel. It reports false, and
+// does nothing, when the channel would be one too many.
+func (d *Directory) enter(name []byte, loop int) (channel, bool) {
 	s, i := d.shard(maphash.Bytes(d.seed, name))
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	id, ok := s.ids.m[string(name)] // no copy of name, when it is there
 	if !ok {
+		if !d.count() {
+			return channel{}, false
+		}
 		var rec *record
 		id, rec = s.recs.Alloc()
 		rec.name, rec.birth = string(name), d.births.Add(1)
 		s.ids.set(rec.name, id)
-		d.channels.Add(1)
 	}
 	rec := s.recs.At(id)
 	rec.loops |= 1 << loop
-	return channel{id<<shardBits | i, rec.birth}
+	return channel{id<<shardBits | i, rec.birth}, true
+}
+
+// count counts one more channel, if there may be one more.
+func (d *Directory) count() bool {
+	for {
+		n := d.channels.Load()
+		if d.most > 0 && n >= d.most {
+			return false
+		}
+		if d.channels.CompareAndSwap(n, n+1) {
+			return true
+		}
+	}
 }
 
 // exit notes that the loop has no subscribers of the channel any more.

@@ -24,8 +24,8 @@ func TestPublishToNobodyIsDoneAtOnce(t *testing.T) {
 // An item is posted to the loops that have subscribers of its channel, and to no other.
 func TestItemIsPostedWhereItsSubscribersAre(t *testing.T) {
 	dir, loops := newQueueLoops(3, 1<<20, []Encoder{plain}, func(int) Sink { return noSink{} })
-	s0 := loops[0].members.Join(1, []byte("a"), 0, 0)
-	loops[2].members.Join(1, []byte("a"), 0, 0)
+	s0 := join(loops[0].members, 1, []byte("a"), 0, 0)
+	join(loops[2].members, 1, []byte("a"), 0, 0)
 	done := publishAll(t, dir, stream("a", "x"))
 	if a, b, c := len(loops[0].posted), len(loops[1].posted), len(loops[2].posted); a != 1 || b != 0 || c != 1 {
 		t.Errorf("posted %d, %d, %d, want 1, 0, 1", a, b, c)
@@ -52,14 +52,14 @@ func TestItemForADeadChannelNeverReachesTheNextOfItsNumber(t *testing.T) {
 	sink := &recordSink{}
 	dir, loops := newQueueLoops(1, 1<<20, []Encoder{plain}, func(int) Sink { return sink })
 	m := loops[0].members
-	subs := m.Join(1, []byte("old"), 0, 0)
+	subs := join(m, 1, []byte("old"), 0, 0)
 	old := m.locals.At(m.groups.At(m.subs.At(subs).group).local).channel
 	done := publishAll(t, dir, stream("old", "secret"))
 	m.Leave(subs)
 
 	// Any name of the same shard gets the number.
 	for i := 0; ; i++ {
-		subs = m.Join(2, []byte("new"+strconv.Itoa(i)), 0, 0)
+		subs = join(m, 2, []byte("new"+strconv.Itoa(i)), 0, 0)
 		if m.locals.At(m.groups.At(m.subs.At(subs).group).local).channel.number == old.number {
 			break
 		}
@@ -87,7 +87,7 @@ func TestWalkOfADeadChannelEndsAlone(t *testing.T) {
 	for _, steps := range []int{0, 1} {
 		var all []uint32
 		for i := range uint32(3 * sliceWork) {
-			all = append(all, m.Join(i+1, []byte("a"), 0, 0))
+			all = append(all, join(m, i+1, []byte("a"), 0, 0))
 		}
 		first := publishAll(t, dir, stream("a", "1"))
 		loops[0].take(1)
@@ -100,7 +100,7 @@ func TestWalkOfADeadChannelEndsAlone(t *testing.T) {
 			m.Leave(subs)
 		}
 		sent := len(sink.sent)
-		subs := m.Join(1, []byte("a"), 0, 0)
+		subs := join(m, 1, []byte("a"), 0, 0)
 		third := publishAll(t, dir, stream("a", "3"))
 		loops[0].settle()
 		if got := sink.sent[sent:]; len(got) != 1 || got[0].bytes != "3" {
@@ -124,7 +124,7 @@ func TestWalkOfADeadChannelEndsAlone(t *testing.T) {
 func TestPublishWaitsAtTheBound(t *testing.T) {
 	const room = 4 * itemOverhead
 	dir, loops := newQueueLoops(1, room, []Encoder{plain}, func(int) Sink { return noSink{} })
-	subs := loops[0].members.Join(1, []byte("a"), 0, 0)
+	subs := join(loops[0].members, 1, []byte("a"), 0, 0)
 	for range 4 {
 		publishAll(t, dir, stream("a", ""))
 	}
@@ -166,7 +166,7 @@ func TestPublishWaitsAtTheBound(t *testing.T) {
 // A batch larger than the bound takes all the room instead of waiting for ever.
 func TestBatchLargerThanTheBoundPasses(t *testing.T) {
 	dir, loops := newQueueLoops(1, 1000, []Encoder{plain}, func(int) Sink { return noSink{} })
-	subs := loops[0].members.Join(1, []byte("a"), 0, 0)
+	subs := join(loops[0].members, 1, []byte("a"), 0, 0)
 	done := publishAll(t, dir, stream("a", string(make([]byte, 5000))), stream("a", ""))
 	if dir.room.TryAcquire(1) {
 		t.Error("there is room beside a batch over the bound")
@@ -205,10 +205,10 @@ func TestJoinAndLeaveDoNotAllocate(t *testing.T) {
 	dir, loops := newQueueLoops(1, 1<<20, []Encoder{plain, plain}, func(int) Sink { return noSink{} })
 	m := loops[0].members
 	a, b := []byte("a"), []byte("b")
-	m.Join(1, a, 0, m.Join(1, b, 0, 0))
+	join(m, 1, a, 0, join(m, 1, b, 0, 0))
 	if n := testing.AllocsPerRun(1000, func() {
-		subs := m.Join(2, b, 1, m.Join(2, a, 0, 0))
-		subs = m.Join(2, a, 0, subs) // a second time
+		subs := join(m, 2, b, 1, join(m, 2, a, 0, 0))
+		subs = join(m, 2, a, 0, subs) // a second time
 		m.Leave(subs)
 	}); n != 0 {
 		t.Errorf("Join and Leave of channels that exist allocate %v times, want 0", n)
@@ -222,7 +222,7 @@ func TestWalkDoesNotAllocate(t *testing.T) {
 	dir, loops := newQueueLoops(1, 1<<20, []Encoder{plain, plain}, func(int) Sink { return noSink{} })
 	l := loops[0]
 	for i := range uint32(1000) {
-		l.members.Join(i+1, []byte("a"), uint8(i%2), 0)
+		join(l.members, i+1, []byte("a"), uint8(i%2), 0)
 	}
 	b := &Batch{Deliveries: make([]Delivery, 8), Done: func(*Batch) {}}
 	for i := range b.Deliveries {

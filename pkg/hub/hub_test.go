@@ -126,6 +126,15 @@ func action(channel string, a publish.Action, content string) publish.Item {
 	return it
 }
 
+// join is Join of a channel that may be joined.
+func join(m *Members, conn uint32, name []byte, encoder uint8, subs uint32) uint32 {
+	subs, ok := m.Join(conn, name, encoder, subs)
+	if !ok {
+		panic("a channel too many")
+	}
+	return subs
+}
+
 // receivers returns the receivers of a batch that must be done.
 func receivers(t testing.TB, done <-chan *Batch) []int {
 	t.Helper()
@@ -146,9 +155,9 @@ func receivers(t testing.TB, done <-chan *Batch) []int {
 func checkEmpty(t testing.TB, dir *Directory, members ...*Members) {
 	t.Helper()
 	for i, m := range members {
-		if n := len(m.byChannel.m) + m.locals.Len() + m.groups.Len() + m.subs.Len() + m.walks.len(); n != 0 {
-			t.Errorf("loop %d keeps %d channels, %d locals, %d groups, %d subscriptions, %d walks; want none",
-				i, len(m.byChannel.m), m.locals.Len(), m.groups.Len(), m.subs.Len(), m.walks.len())
+		if n := len(m.byChannel.m) + m.locals.Len() + m.groups.Len() + m.subs.Len() + m.walks.len() + len(m.late.m); n != 0 {
+			t.Errorf("loop %d keeps %d channels, %d locals, %d groups, %d subscriptions, %d walks, %d late groups; want none",
+				i, len(m.byChannel.m), m.locals.Len(), m.groups.Len(), m.subs.Len(), m.walks.len(), len(m.late.m))
 		}
 		if n := m.stats.Subscriptions.Load(); n != 0 {
 			t.Errorf("loop %d counts %d subscriptions, want 0", i, n)
@@ -173,7 +182,7 @@ func TestWaitingItemsAreOneSend(t *testing.T) {
 	sink := &recordSink{}
 	dir, loops := newQueueLoops(1, 1<<20, []Encoder{plain}, func(int) Sink { return sink })
 	m := loops[0].members
-	subs := m.Join(7, []byte("a"), 0, 0)
+	subs := join(m, 7, []byte("a"), 0, 0)
 	done := publishAll(t, dir, stream("a", "1"), stream("a", "2"), stream("nobody", "x"), stream("a", "3"))
 	loops[0].settle()
 	if want := []sent{{7, "123"}}; !slices.Equal(sink.sent, want) || !slices.Equal(sink.items, []int{3}) {
@@ -209,7 +218,7 @@ func TestEffects(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			sink := &recordSink{}
 			dir, loops := newQueueLoops(1, 1<<20, []Encoder{plain}, func(int) Sink { return sink })
-			loops[0].members.Join(7, []byte("a"), 0, 0)
+			join(loops[0].members, 7, []byte("a"), 0, 0)
 			done := publishAll(t, dir, tt.items...)
 			loops[0].settle()
 			var want []sent
@@ -246,7 +255,7 @@ func TestEachEncodingIsMadeOnceForItsGroup(t *testing.T) {
 	dir, loops := newQueueLoops(1, 1<<20, encoders, func(int) Sink { return sink })
 	const conns = 1000 // several slices of a walk
 	for i := range uint32(conns) {
-		loops[0].members.Join(i+1, []byte("c"), uint8(i%2), 0)
+		join(loops[0].members, i+1, []byte("c"), uint8(i%2), 0)
 	}
 	done := publishAll(t, dir, stream("c", "x"), stream("c", "y"))
 	loops[0].settle()
@@ -276,7 +285,7 @@ func TestEachEncodingIsMadeOnceForItsGroup(t *testing.T) {
 func TestLongQueueOfItemsIsCutIntoWalks(t *testing.T) {
 	sink := &recordSink{}
 	dir, loops := newQueueLoops(1, 64<<20, []Encoder{plain}, func(int) Sink { return sink })
-	loops[0].members.Join(1, []byte("a"), 0, 0)
+	join(loops[0].members, 1, []byte("a"), 0, 0)
 	var items []publish.Item
 	var want string
 	for i := range 3*walkItems + 5 {
@@ -313,9 +322,9 @@ func TestWalksTakeTurns(t *testing.T) {
 	dir, loops := newQueueLoops(1, 1<<20, []Encoder{plain}, func(int) Sink { return sink })
 	m := loops[0].members
 	for i := range uint32(10_000) {
-		m.Join(i+1, []byte("large"), 0, 0)
+		join(m, i+1, []byte("large"), 0, 0)
 	}
-	m.Join(20_000, []byte("small"), 0, 0)
+	join(m, 20_000, []byte("small"), 0, 0)
 	publishAll(t, dir, stream("large", "x"))
 	small := publishAll(t, dir, stream("small", "x"))
 	loops[0].take(2)

@@ -77,7 +77,7 @@ func (l *liveLoop) run(channels []string, stop <-chan struct{}) {
 			for range l.rnd.IntN(3) {
 				l.nextID++
 				name := []byte(channels[l.rnd.IntN(len(channels))])
-				l.guests[l.nextID] = l.members.Join(l.nextID, name, uint8(l.rnd.IntN(2)), 0)
+				l.guests[l.nextID] = join(l.members, l.nextID, name, uint8(l.rnd.IntN(2)), 0)
 			}
 			more, _ = l.members.Step(time.Time{})
 		}
@@ -103,7 +103,7 @@ func TestOneOrderOverAllLoops(t *testing.T) {
 	for _, l := range all {
 		for i, name := range channels {
 			l.stays[uint32(i+1)] = name
-			l.members.Join(uint32(i+1), []byte(name), 0, 0)
+			join(l.members, uint32(i+1), []byte(name), 0, 0)
 		}
 	}
 	stop := make(chan struct{})

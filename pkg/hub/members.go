@@ -42,13 +42,16 @@ type Members struct {
 	locals    slab.Slab[local]
 	groups    slab.Slab[group]
 	subs      slab.Slab[subscription]
+	late      compactMap[uint32, uint64] // group to the number after which it gets items
 
 	walks      turns     // channels that have items waiting
 	parked     []parking // the ones that wait for their subscribers
 	spare      []*walk
 	spareBytes int // of those
 	walkKey    uint64
-	conns      []uint32 // scratch: one slice of a walk
+	conns      []uint32    // scratch: one slice of a walk
+	resumed    []resumed   // scratch of Resume
+	kept       []keptEntry // the same
 }
 
 // local is a channel with subscribers in this loop.
@@ -64,6 +67,7 @@ type group struct {
 	next    uint32 // group of the same channel
 	first   uint32 // subscription
 	encoder uint8
+	late    bool // it gets only what comes after a certain number (see resume.go)
 }
 
 // subscription is one connection in one group. It stands in two lists: of its group, and of its connection.
@@ -80,9 +84,18 @@ func NewMembers(dir *Directory, loop int, encoders []Encoder, sink Sink, st *sta
 }
 
 // Join subscribes a connection to the channel called name. subs is the first of the connection's subscriptions, 0 when it
-// has none; Join returns the first one from now on. A connection joins a channel once: a second time changes nothing.
-func (m *Members) Join(conn uint32, name []byte, encoder uint8, subs uint32) uint32 {
-	ch := m.dir.enter(name, m.loop)
+// has none; Join returns the first one from now on. A connection joins a channel once: a second time changes nothing. Join
+// reports false when the channel would be one too many; then nothing has changed.
+func (m *Members) Join(conn uint32, name []byte, encoder uint8, subs uint32) (uint32, bool) {
+	return m.join(conn, name, encoder, subs, 0)
+}
+
+// join is Join for what comes after the item numbered after: 0 for whatever comes.
+func (m *Members) join(conn uint32, name []byte, encoder uint8, subs uint32, after uint64) (uint32, bool) {
+	ch, ok := m.dir.enter(name, m.loop)
+	if !ok {
+		return subs, false
+	}
 	li, ok := m.byChannel.get(ch.number)
 	if !ok {
 		var l *local
@@ -92,10 +105,10 @@ func (m *Members) Join(conn uint32, name []byte, encoder uint8, subs uint32) uin
 	}
 	for id := subs; id != 0; id = m.subs.At(id).more {
 		if m.groups.At(m.subs.At(id).group).local == li {
-			return subs
+			return subs, true
 		}
 	}
-	gi := m.group(li, encoder)
+	gi := m.group(li, encoder, after)
 	g := m.groups.At(gi)
 	id, s := m.subs.Alloc()
 	*s = subscription{conn: conn, group: gi, next: g.first, more: subs}
@@ -104,20 +117,23 @@ func (m *Members) Join(conn uint32, name []byte, encoder uint8, subs uint32) uin
 	}
 	g.first = id // in front, where a walk under way has been already
 	m.stats.Subscriptions.Add(1)
-	return id
+	return id, true
 }
 
-// group returns the channel's group of that encoder, making it when there is none.
-func (m *Members) group(li uint32, encoder uint8) uint32 {
+// group returns the channel's group of that encoder for what comes after that number, making it when there is none.
+func (m *Members) group(li uint32, encoder uint8, after uint64) uint32 {
 	l := m.locals.At(li)
 	for gi := l.groups; gi != 0; gi = m.groups.At(gi).next {
-		if m.groups.At(gi).encoder == encoder {
+		if g := m.groups.At(gi); g.encoder == encoder && m.after(gi, g) == after {
 			return gi
 		}
 	}
 	gi, g := m.groups.Alloc()
-	*g = group{local: li, next: l.groups, encoder: encoder}
+	*g = group{local: li, next: l.groups, encoder: encoder, late: after != 0}
 	l.groups = gi
+	if g.late {
+		m.late.set(gi, after)
+	}
 	return gi
 }
 
@@ -161,6 +177,9 @@ func (m *Members) dropGroup(gi uint32) {
 			prev = m.groups.At(prev).next
 		}
 		m.groups.At(prev).next = g.next
+	}
+	if g.late {
+		m.late.delete(gi)
 	}
 	m.groups.Free(gi)
 	if l.groups != 0 {

@@ -166,7 +166,7 @@ func (m *model) join() {
 	for range 1 + m.rnd.IntN(4) {
 		name := m.channel()
 		before := c.subs
-		c.subs = m.loops[c.loop].members.Join(c.id, []byte(name), c.encoder, c.subs)
+		c.subs = join(m.loops[c.loop].members, c.id, []byte(name), c.encoder, c.subs)
 		if c.channels[name] && c.subs != before {
 			m.t.Fatalf("joining %s a second time changed the first subscription from %d to %d", name, before, c.subs)
 		}

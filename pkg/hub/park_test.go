@@ -15,7 +15,7 @@ func parkLoop(t *testing.T, n int, behind ...uint32) (*Directory, *queueLoop, *r
 	dir, loops := newQueueLoops(1, 1<<20, []Encoder{plain}, func(int) Sink { return sink })
 	subs := map[uint32]uint32{}
 	for c := uint32(1); c <= uint32(n); c++ {
-		subs[c] = loops[0].members.Join(c, []byte("a"), 0, 0)
+		subs[c] = join(loops[0].members, c, []byte("a"), 0, 0)
 	}
 	return dir, loops[0], sink, subs
 }
@@ -87,7 +87,7 @@ func TestLastSubscriberLeavesAParkedWalk(t *testing.T) {
 	dir, l, _, subs := parkLoop(t, 1, 1)
 	second, _, wait := publishDuringWalk(t, dir, l)
 	l.members.Leave(subs[1])
-	l.members.Join(2, []byte("a"), 0, 0) // the same channel again has a walk of its own
+	join(l.members, 2, []byte("a"), 0, 0) // the same channel again has a walk of its own
 	third := publishAll(t, dir, stream("a", "3"))
 	l.settle()
 	if got := receivers(t, third); got[0] != 1 {
@@ -135,7 +135,7 @@ func TestReusedWalkForgetsTheOtherChannel(t *testing.T) {
 	publishAll(t, dir, stream("a", "x"))
 	l.settle()
 	sink.behind = nil
-	l.members.Join(9, []byte("b"), 0, 0)
+	join(l.members, 9, []byte("b"), 0, 0)
 	content := string(make([]byte, slowWalkBytes/2))
 	publishAll(t, dir, stream("b", content), stream("b", content), stream("b", content))
 	l.take(len(l.posted))

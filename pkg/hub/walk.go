@@ -165,6 +165,7 @@ func (m *Members) begin(w *walk) {
 	w.group, w.cursor, w.next = 0, 0, 0
 	w.reached, w.behind = 0, 0
 	if w.local != 0 {
+		m.mergeLate(w.local, w.items[0].seq)
 		w.next = m.locals.At(w.local).groups
 	}
 }
@@ -176,9 +177,11 @@ func (m *Members) enter(w *walk, gi uint32) {
 	w.block, w.inBlock, w.count, w.end = w.block[:0], w.inBlock[:0], 0, false
 	m.walkKey++
 	w.key = m.walkKey
+	after := m.after(gi, g)
 	for _, d := range w.items {
 		var effect Effect
-		if !w.end { // what comes after the end reaches nobody
+		late := after != 0 && d.seq <= after // it has had that
+		if !w.end && !late {                 // what comes after the end reaches nobody
 			w.block, effect = m.encoders[g.encoder](w.block, &d.Item)
 		}
 		w.inBlock = append(w.inBlock, effect != Nothing)
@@ -194,6 +197,9 @@ func (m *Members) enter(w *walk, gi uint32) {
 
 // finish ends the walk and tells each item how many had it.
 func (m *Members) finish(w *walk) {
+	if w.local != 0 {
+		m.mergeLate(w.local, w.items[len(w.items)-1].seq+1)
+	}
 	for i, d := range w.items {
 		d.end(w.handed[i])
 		w.items[i] = nil

@@ -3,6 +3,7 @@ package session
 import (
 	"context"
 	"fmt"
+	"net/netip"
 	"runtime"
 	"testing"
 	"time"
@@ -30,12 +31,20 @@ func (n *nullTransport) Finish(id uint32, _ stats.CloseReason) { n.clients.Gone(
 func (n *nullTransport) Arm(uint32, time.Duration)             {}
 func (n *nullTransport) Quiet(uint32) time.Duration            { return time.Hour }
 func (n *nullTransport) Again(uint32)                          {}
-func (n *nullTransport) Post(d *hub.Delivery)                  { n.posted = d }
+func (n *nullTransport) Await(uint32)                          {}
+func (n *nullTransport) Peer(uint32) (a netip.AddrPort)        { return a }
+func (n *nullTransport) Local(uint32) (a netip.AddrPort)       { return a }
+func (n *nullTransport) Post(any)                              {}
+
+// nullPost is the loop as the directory sees it.
+type nullPost struct{ *nullTransport }
+
+func (n nullPost) Post(d *hub.Delivery) { n.posted = d }
 
 func newNull() (*nullTransport, *hub.Directory) {
 	n := &nullTransport{}
 	dir := hub.NewDirectory(1 << 20)
-	dir.SetLoops([]hub.Loop{n})
+	dir.SetLoops([]hub.Loop{nullPost{n}})
 	n.clients = New(testOptions, n, dir, 0, new(stats.Loop))
 	return n, dir
 }

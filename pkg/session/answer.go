@@ -10,31 +10,57 @@ import (
 	"holdfast/pkg/stats"
 )
 
-// The Connection fields of answers.
+// Field lines of answers.
 const (
 	closeField     = "Connection: close\r\n"
 	keepAliveField = "Connection: keep-alive\r\n"
+	noStore        = "Cache-Control: no-store\r\n"
 )
 
-// reply is a complete answer of one line of text.
-type reply struct {
-	status int
-	text   string
-	fields string // further field lines
+const plainText = "text/plain; charset=utf-8"
+
+// answer answers the request in hand with a line of text. fields are further field lines. The connection goes on with the
+// next request where this one lets it and brings no body, which nobody here would read.
+func (c *Clients) answer(id uint32, cl *client, status int, text, fields string) {
+	c.line = append(append(c.line[:0], text...), '\n')
+	c.answerWith(id, cl, status, plainText, c.line, fields)
 }
 
-// answer answers the request in hand. The connection goes on with the next request where this one lets it and brings no
-// body, which nobody here would read.
-func (c *Clients) answer(id uint32, cl *client, status int, text, fields string) {
-	keep := c.keeps()
-	connection := ""
-	switch {
-	case !keep:
-		connection = closeField
-	case c.req.Minor == 0: // a client of HTTP/1.0 is told that the connection stays, one of HTTP/1.1 that it does not
-		connection = keepAliveField
+// answerWith answers the request in hand with a body of any type; HEAD gets all but the body.
+func (c *Clients) answerWith(id uint32, cl *client, status int, contentType string, body []byte, fields string) {
+	out := c.appendDate(http1.AppendStatusLine(c.out[:0], status, ""))
+	out = http1.AppendField(out, "Content-Type", contentType)
+	out = http1.AppendContentLength(out, int64(len(body)))
+	out = c.appendRest(out, fields)
+	if string(c.req.Method) != "HEAD" {
+		out = append(out, body...)
 	}
-	c.send(id, reply{status, text, fields + connection}, string(c.req.Method) == "HEAD")
+	c.sendAnswer(id, cl, out)
+}
+
+// answerEmpty answers the request in hand with a status that has no body.
+func (c *Clients) answerEmpty(id uint32, cl *client, status int, fields string) {
+	out := c.appendDate(http1.AppendStatusLine(c.out[:0], status, ""))
+	c.sendAnswer(id, cl, c.appendRest(out, fields))
+}
+
+// appendRest appends fields, those that every answer to the request in hand has, and the head's end. A client of HTTP/1.0 is
+// told that its connection stays, one of HTTP/1.1 that it does not.
+func (c *Clients) appendRest(dst []byte, fields string) []byte {
+	dst = append(append(dst, fields...), c.corsFields[c.cors]...)
+	switch {
+	case !c.keeps():
+		dst = append(dst, closeField...)
+	case c.req.Minor == 0:
+		dst = append(dst, keepAliveField...)
+	}
+	return append(dst, "\r\n"...)
+}
+
+func (c *Clients) sendAnswer(id uint32, cl *client, out []byte) {
+	keep := c.keeps()
+	c.out = out
+	c.t.Send(id, out)
 	c.next(id, cl, keep)
 }
 
@@ -49,6 +75,7 @@ func (c *Clients) next(id uint32, cl *client, keep bool) {
 	switch {
 	case !c.alive(id):
 	case keep:
+		c.answered(id)
 		cl.phase = idle
 		c.t.Arm(id, c.opts.IdleTimeout)
 	default:
@@ -58,25 +85,22 @@ func (c *Clients) next(id uint32, cl *client, keep bool) {
 
 // reject answers bytes that are no acceptable request, and ends the connection: where the next request would begin is
 // not known.
-func (c *Clients) reject(id uint32, err error) {
+func (c *Clients) reject(id uint32, b []byte, err error) {
 	status, text := 400, err.Error()
 	if bad, ok := errors.AsType[*http1.Error](err); ok {
 		status, text = bad.Status, bad.Text
 	}
-	c.dismiss(id, status, text, "", stats.CloseBadRequest)
+	c.dismiss(id, status, c.explain(id, b, err, text), "", stats.CloseBadRequest)
 }
-
-// refuse answers a connection above the limit.
-func (c *Clients) refuse(id uint32) {
-	c.dismiss(id, 503, "too many connections: come back in a moment", retryField(), stats.CloseOverload)
-}
-
-// retryField asks for another try in a time that differs from client to client.
-func retryField() string { return "Retry-After: " + strconv.Itoa(1+rand.IntN(10)) + "\r\n" }
 
 // dismiss answers a connection without a request in hand, and ends it.
 func (c *Clients) dismiss(id uint32, status int, text, fields string, why stats.CloseReason) {
-	c.send(id, reply{status, text, fields + closeField}, false)
+	out := c.appendDate(http1.AppendStatusLine(c.out[:0], status, ""))
+	out = http1.AppendField(out, "Content-Type", plainText)
+	out = http1.AppendContentLength(out, int64(len(text)+1))
+	out = append(append(out, fields...), closeField+"\r\n"...)
+	c.out = append(append(out, text...), '\n')
+	c.t.Send(id, c.out)
 	c.finish(id, why)
 }
 
@@ -87,19 +111,8 @@ func (c *Clients) finish(id uint32, why stats.CloseReason) {
 	}
 }
 
-// send sends the answer in one write; without its text to a HEAD request.
-func (c *Clients) send(id uint32, r reply, head bool) {
-	out := http1.AppendStatusLine(c.out[:0], r.status, "")
-	out = c.appendDate(out)
-	out = append(out, "Content-Type: text/plain; charset=utf-8\r\n"...)
-	out = http1.AppendContentLength(out, int64(len(r.text)+1))
-	out = append(append(out, r.fields...), "\r\n"...)
-	if !head {
-		out = append(append(out, r.text...), '\n')
-	}
-	c.out = out
-	c.t.Send(id, out)
-}
+// retryField asks for another try in a time that differs from client to client.
+func retryField() string { return "Retry-After: " + strconv.Itoa(1+rand.IntN(10)) + "\r\n" }
 
 // appendDate appends the Date field, which is made once a second.
 func (c *Clients) appendDate(dst []byte) []byte {

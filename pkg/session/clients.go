@@ -1,11 +1,14 @@
 package session
 
 import (
-	"math/rand/v2"
+	"log/slog"
+	"net/netip"
 	"time"
 
 	"holdfast/pkg/http1"
 	"holdfast/pkg/hub"
+	"holdfast/pkg/origin"
+	"holdfast/pkg/publish"
 	"holdfast/pkg/slab"
 	"holdfast/pkg/stats"
 	"holdfast/pkg/ws"
@@ -34,10 +37,19 @@ type Transport interface {
 	WakeIn(d time.Duration)
 	// Again has Clients.Data called once more with the bytes that it leaves.
 	Again(c uint32)
+	// Await notes that an answer to the client is on its way, so that the connection outlasts the end of what the client sends,
+	// until Again is called.
+	Await(c uint32)
+	// Peer returns the address of the connection's other end, Local that of its own.
+	Peer(c uint32) netip.AddrPort
+	Local(c uint32) netip.AddrPort
+	// Post gives Clients.Task a task. It may be called from any goroutine.
+	Post(task any)
 }
 
 // Options is what the clients of all loops have in common.
 type Options struct {
+	Log             *slog.Logger
 	MaxHeader       int           // bytes of a request head
 	HeaderTimeout   time.Duration // for the whole head
 	IdleTimeout     time.Duration // between requests
@@ -45,6 +57,13 @@ type Options struct {
 	WSPing          time.Duration // between writes on a WebSocket
 	MaxMessage      int           // bytes of a message that a WebSocket client sends
 	MaxChannels     int           // channels of one connection
+	MaxReplay       int           // bytes of kept items that a connection gets at once
+
+	Origins     *origin.Rules  // of the pages that may use pushd; nil means the default rules
+	Gate        *Gate          // checks tokens; nil: nobody needs one
+	Addresses   Addresses      // limits the connections from one address; nil: nothing does
+	Trusted     []netip.Prefix // proxies that may say for whom they speak
+	Connections func() int     // of the daemon, for the demo page
 }
 
 // Clients is the clients of one loop.
@@ -57,16 +76,36 @@ type Clients struct {
 
 	table    slab.Table[client]    // the same numbers as the transport's connections
 	readers  slab.Table[ws.Reader] // of those that are WebSockets
+	asks     slab.Table[ask]       // of those whose token is being checked
+	expiries slab.Table[int64]     // Unix time at which a held one's token expires
+	peers    slab.Table[peer]      // of those whose other end somebody has to know
 	draining bool
 	drained  uint32 // connections before this number have been told to go
 
-	req      http1.Request // the request in hand
-	channels [][]byte      // its channels, in names
-	names    []byte
-	out      []byte // scratch: the answer in hand
-	event    []byte // scratch: one encoded event
-	date     []byte // Date field line of the second below
-	second   int64
+	asked   int      // tokens that the Gate has from here
+	tickets uint32   // questions so far
+	queue   []uint32 // connections that wait to ask
+
+	forms      []hold        // by form
+	encode     []hub.Encoder // by form
+	corsFields []string      // by cors
+
+	req          http1.Request // the request in hand
+	query        query         // its parameters
+	text         []byte        // their decoded bytes
+	cors         cors          // what its answer says to pages of other origins
+	expiry       time.Time     // of its token; zero: it has none
+	forwardedFor [][]byte      // scratch: its X-Forwarded-For
+
+	out    []byte // scratch: the answer in hand
+	line   []byte // scratch: its text
+	event  []byte // scratch: one encoded event
+	kept   []*publish.Item
+	date   []byte // Date field line of the second below
+	second int64
+
+	warned time.Time // when something was logged about a client
+	unsaid int       // warnings left out since then
 }
 
 // client is one connection.
@@ -81,8 +120,9 @@ type phase uint8
 
 const (
 	none    phase = iota // no connection has this number
-	fresh                // accepted, nothing has arrived
+	fresh                // accepted, no part of a request has arrived
 	reading              // part of a request head has arrived
+	asking               // a request waits for the check of its token
 	idle                 // between two requests
 	held                 // gets what is published
 )
@@ -92,11 +132,16 @@ const maxPipelined = 4
 
 // New returns the Clients of the directory's loop of that number.
 func New(opts Options, t Transport, dir *hub.Directory, loop int, st *stats.Loop) *Clients {
-	c := &Clients{
-		opts: opts, t: t, stats: st,
-		limits: http1.Limits{MaxHead: opts.MaxHeader},
+	if opts.Log == nil {
+		opts.Log = slog.New(slog.DiscardHandler)
 	}
-	c.members = hub.NewMembers(dir, loop, c.encoders(), c, st)
+	if opts.Origins == nil {
+		opts.Origins = new(origin.Rules)
+	}
+	c := &Clients{opts: opts, t: t, stats: st, limits: http1.Limits{MaxHead: opts.MaxHeader}, corsFields: corsFields(opts.Origins)}
+	c.forms = newForms(c.corsFields)
+	c.encode = c.encoders()
+	c.members = hub.NewMembers(dir, loop, c.encode, c, st)
 	return c
 }
 
@@ -104,8 +149,12 @@ func New(opts Options, t Transport, dir *hub.Directory, loop int, st *stats.Loop
 func (c *Clients) Open(id uint32, refused bool) {
 	c.table.Put(id).phase = fresh
 	c.stats.Connections[stats.HTTP].Add(1)
-	if refused {
-		c.refuse(id)
+	switch {
+	case refused:
+		c.dismiss(id, 503, "too many connections: come back in a moment", retryField(), stats.CloseOverload)
+		return
+	case !c.admitAddress(id):
+		c.dismiss(id, 429, tooManyFrom, retryField(), stats.CloseOverload)
 		return
 	}
 	c.t.Arm(id, c.opts.HeaderTimeout)
@@ -114,8 +163,19 @@ func (c *Clients) Open(id uint32, refused bool) {
 // Data takes what a client sent: requests, until one of them is held. A held client has nothing more to say.
 func (c *Clients) Data(id uint32, b []byte, seen int) (used int) {
 	cl := c.table.At(id)
-	if cl.phase == held {
+	switch cl.phase {
+	case held:
 		return c.heldData(id, cl, b)
+	case asking:
+		return 0
+	case fresh:
+		n, ok := c.proxyHeader(id, cl, b)
+		if !ok {
+			return 0
+		}
+		if n > 0 {
+			used, seen = n, 0
+		}
 	}
 	for n := 0; used < len(b); n++ {
 		if n == maxPipelined {
@@ -127,18 +187,20 @@ func (c *Clients) Data(id uint32, b []byte, seen int) (used int) {
 			c.begun(id, cl)
 			return used
 		}
-		used, seen = used+m, 0
 		if err != nil {
-			c.reject(id, err)
+			c.reject(id, b[used:], err)
 			return len(b)
 		}
 		c.serve(id, cl)
-		if !c.alive(id) {
+		switch {
+		case !c.alive(id):
 			return len(b)
+		case cl.phase == asking: // it comes again
+			return used
+		case cl.phase == held:
+			return used + m + c.heldData(id, cl, b[used+m:])
 		}
-		if cl.phase == held {
-			return used + c.heldData(id, cl, b[used:])
-		}
+		used, seen = used+m, 0
 	}
 	return used
 }
@@ -146,7 +208,7 @@ func (c *Clients) Data(id uint32, b []byte, seen int) (used int) {
 // heldData takes what a held client sends: frames of a WebSocket; nothing of a poll, whose client may send its next request
 // already; and a stream's client has nothing more to say.
 func (c *Clients) heldData(id uint32, cl *client, b []byte) (used int) {
-	switch forms[cl.form].kind {
+	switch c.forms[cl.form].kind {
 	case stats.Poll:
 		return 0
 	case stats.WS:
@@ -167,10 +229,15 @@ func (c *Clients) begun(id uint32, cl *client) {
 func (c *Clients) Gone(id uint32) {
 	cl := c.table.At(id)
 	c.members.Leave(cl.subs)
-	c.stats.Connections[cl.kind()].Add(-1)
-	if cl.kind() == stats.WS {
+	c.stats.Connections[c.kind(cl)].Add(-1)
+	if c.kind(cl) == stats.WS {
 		c.readers.Drop(id)
 	}
+	if a := c.asks.Find(id); a != nil && a.state != notAsked {
+		c.asks.Drop(id)
+	}
+	c.dropExpiry(id)
+	c.dropPeer(id)
 	c.table.Drop(id)
 }
 
@@ -182,11 +249,11 @@ func (c *Clients) alive(id uint32) bool {
 }
 
 // kind is what a connection counts as.
-func (cl *client) kind() stats.Kind {
+func (c *Clients) kind(cl *client) stats.Kind {
 	if cl.phase != held {
 		return stats.HTTP
 	}
-	return forms[cl.form].kind
+	return c.forms[cl.form].kind
 }
 
 // Due acts on a deadline: of the head, of the next request, or of the keep-alive of a held stream.
@@ -199,47 +266,26 @@ func (c *Clients) Due(id uint32) {
 	case idle:
 		c.t.Close(id, stats.CloseTimeoutIdle)
 	case held:
-		if forms[cl.form].kind == stats.Poll {
+		switch {
+		case c.expired(id):
+			c.expire(id, cl)
+		case c.forms[cl.form].kind == stats.Poll:
 			c.endPoll(id, cl)
-			return
+		default:
+			c.keepAlive(id, cl)
 		}
-		c.keepAlive(id, cl)
 	}
 }
 
-// keepAlive writes a comment to a stream on which nothing was written for the time of the keep-alive, and waits for the
-// next.
-func (c *Clients) keepAlive(id uint32, cl *client) {
-	every := c.keepAliveTime(cl)
-	if quiet := c.t.Quiet(id); quiet < every-min(time.Second, every/2) {
-		c.t.Arm(id, every-quiet)
-		return
-	}
-	c.armKeepAlive(id, cl) // before the write, which may end the connection
-	c.t.Send(id, forms[cl.form].keepAlive)
-}
-
-// armKeepAlive spreads the keep-alives of connections that were opened together, as Pushpin does.
-func (c *Clients) armKeepAlive(id uint32, cl *client) {
-	every := c.keepAliveTime(cl)
-	c.t.Arm(id, every-rand.N(min(time.Second, every/2)))
-}
-
-// keepAliveTime is the time without a write after which the connection gets a keep-alive.
-func (c *Clients) keepAliveTime(cl *client) time.Duration {
-	if forms[cl.form].kind == stats.WS {
-		return c.opts.WSPing
-	}
-	return c.opts.StreamKeepAlive
-}
-
-// Task takes an item to deliver (*hub.Delivery) or a step of the shutdown (*Drain).
+// Task takes an item to deliver (*hub.Delivery), a step of the shutdown (*Drain), or what the Gate says of a token.
 func (c *Clients) Task(t any) {
 	switch t := t.(type) {
 	case *hub.Delivery:
 		c.members.Add(t)
 	case *Drain:
 		c.drain(t)
+	case *verdict:
+		c.answerAsk(t)
 	}
 }
 
@@ -277,7 +323,7 @@ func (c *Clients) End(conns []uint32) {
 // end ends a hold whose last item said so: a stream with its connection; a poll, which has its answer, without; a WebSocket,
 // which has its close frame, with it.
 func (c *Clients) end(id uint32, cl *client, why stats.CloseReason) {
-	switch forms[cl.form].kind {
+	switch c.forms[cl.form].kind {
 	case stats.Poll:
 		c.afterPoll(id, cl)
 	case stats.WS:
@@ -289,7 +335,7 @@ func (c *Clients) end(id uint32, cl *client, why stats.CloseReason) {
 
 // endStream ends a held stream as a client expects it.
 func (c *Clients) endStream(id uint32, cl *client, why stats.CloseReason) {
-	if last := forms[cl.form].last; len(last) > 0 {
+	if last := c.forms[cl.form].last; len(last) > 0 {
 		c.t.Send(id, last)
 	}
 	c.finish(id, why)
@@ -331,7 +377,7 @@ func (c *Clients) drain(d *Drain) {
 			continue
 		}
 		share--
-		if forms[cl.form].kind == stats.Poll {
+		if c.forms[cl.form].kind == stats.Poll {
 			c.endPoll(id, cl)
 			continue
 		}

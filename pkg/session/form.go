@@ -10,7 +10,8 @@ import (
 )
 
 // form is what a held connection gets: what it is for its client, and how it is framed. It is the number of the encoder
-// in the hub.
+// in the hub. Behind those named here come the polls of pages of other origins: their answers say that they are allowed, and
+// an answer is encoded for many at once.
 type form uint8
 
 const (
@@ -18,29 +19,65 @@ const (
 	eventsPlain               // the same, HTTP/1.0: until close
 	streamChunked             // the raw stream
 	streamPlain
+	webSocket
 	pollKeep    // one answer, after which the connection stays
 	pollKeepOld // the same for a client of HTTP/1.0, which wants to be told
 	pollClose   // one answer, after which it does not
-	webSocket
-	numForms
+
+	numPolls = 6 // these three, and the same for those who have missed something
 )
 
-// forms says what the hold of each form consists of, besides the items.
-var forms = [numForms]struct {
+// hold is what the hold of a form consists of, besides the items.
+type hold struct {
 	kind      stats.Kind
 	chunked   bool
 	opening   []byte // follows the head
 	keepAlive []byte
 	last      []byte // ends the body
-}{
-	eventsChunked: {stats.Events, true, nil, http1.AppendChunk(nil, []byte(sse.KeepAlive)), []byte(http1.FinalChunk)},
-	eventsPlain:   {stats.Events, false, nil, []byte(sse.KeepAlive), nil},
-	streamChunked: {stats.Stream, true, http1.AppendChunk(nil, []byte(streamOpen)), http1.AppendChunk(nil, []byte(sse.KeepAlive)), []byte(http1.FinalChunk)},
-	streamPlain:   {stats.Stream, false, []byte(streamOpen), []byte(sse.KeepAlive), nil},
-	pollKeep:      {kind: stats.Poll},
-	pollKeepOld:   {kind: stats.Poll},
-	pollClose:     {kind: stats.Poll},
-	webSocket:     {stats.WS, false, nil, ws.AppendFrame(nil, ws.Ping, ""), ws.AppendClose(nil, ws.CodeGoingAway, "")},
+	fields    string // of a poll's answer
+	closes    bool   // after a poll's answer
+}
+
+// newForms returns the forms, given the fields for pages of other origins.
+func newForms(corsFields []string) []hold {
+	forms := []hold{
+		eventsChunked: {kind: stats.Events, chunked: true, keepAlive: http1.AppendChunk(nil, []byte(sse.KeepAlive)), last: []byte(http1.FinalChunk)},
+		eventsPlain:   {kind: stats.Events, keepAlive: []byte(sse.KeepAlive)},
+		streamChunked: {kind: stats.Stream, chunked: true, opening: http1.AppendChunk(nil, []byte(streamOpen)),
+			keepAlive: http1.AppendChunk(nil, []byte(sse.KeepAlive)), last: []byte(http1.FinalChunk)},
+		streamPlain: {kind: stats.Stream, opening: []byte(streamOpen), keepAlive: []byte(sse.KeepAlive)},
+		webSocket:   {kind: stats.WS, keepAlive: ws.AppendFrame(nil, ws.Ping, ""), last: ws.AppendClose(nil, ws.CodeGoingAway, "")},
+	}
+	for _, cors := range corsFields {
+		for _, fields := range []string{cors, gapField + cors} {
+			forms = append(forms,
+				hold{kind: stats.Poll, fields: fields},
+				hold{kind: stats.Poll, fields: keepAliveField + fields},
+				hold{kind: stats.Poll, fields: closeField + fields, closes: true})
+		}
+	}
+	return forms
+}
+
+// pollForm is the form of a poll that the request in hand begins.
+func (c *Clients) pollForm() form {
+	f := pollKeep
+	switch {
+	case !c.keeps():
+		f = pollClose
+	case c.req.Minor == 0:
+		f = pollKeepOld
+	}
+	return f + numPolls*form(c.cors)
+}
+
+// gapForm is the form in which a connection of the form f is held that has missed something: the one answer of a poll says so,
+// others are told before.
+func gapForm(f form) form {
+	if f < pollKeep {
+		return f
+	}
+	return f + numPolls/2
 }
 
 // streamOpen is the first event of a raw stream, as in the published Pushpin set-up for a million connections.
@@ -48,23 +85,25 @@ const streamOpen = "event: message\ndata: stream open\n\n"
 
 // encoders returns the encoder of each form. They share the scratch buffer of c.
 func (c *Clients) encoders() []hub.Encoder {
-	return []hub.Encoder{
-		eventsChunked: func(dst []byte, it *publish.Item) ([]byte, hub.Effect) {
-			b, effect := appendEvent(c.event[:0], it)
-			c.event = b
-			return http1.AppendChunk(dst, b), effect
-		},
-		eventsPlain: appendEvent,
-		streamChunked: func(dst []byte, it *publish.Item) ([]byte, hub.Effect) {
-			b, effect := appendStream(c.event[:0], it)
-			c.event = b
-			return http1.AppendChunk(dst, b), effect
-		},
-		streamPlain: appendStream,
-		pollKeep:    c.pollEncoder(pollKeep),
-		pollKeepOld: c.pollEncoder(pollKeepOld),
-		pollClose:   c.pollEncoder(pollClose),
-		webSocket:   appendMessage,
+	all := []hub.Encoder{
+		eventsChunked: c.chunks(appendEvent),
+		eventsPlain:   appendEvent,
+		streamChunked: c.chunks(appendStream),
+		streamPlain:   appendStream,
+		webSocket:     appendMessage,
+	}
+	for f := range c.forms[len(all):] {
+		all = append(all, c.pollEncoder(pollKeep+form(f)))
+	}
+	return all
+}
+
+// chunks returns an encoder that makes a chunk of what e encodes.
+func (c *Clients) chunks(e hub.Encoder) hub.Encoder {
+	return func(dst []byte, it *publish.Item) ([]byte, hub.Effect) {
+		b, effect := e(c.event[:0], it)
+		c.event = b
+		return http1.AppendChunk(dst, b), effect
 	}
 }
 

@@ -54,8 +54,8 @@ func TestEncoders(t *testing.T) {
 	}
 	f := newFake(t)
 	encoders := f.clients.encoders()
-	if len(encoders) != int(numForms) {
-		t.Fatalf("%d encoders, want %d", len(encoders), numForms)
+	if len(encoders) != len(f.clients.forms) {
+		t.Fatalf("%d encoders, want %d", len(encoders), len(f.clients.forms))
 	}
 	chunked := func(s string) string {
 		if s == "" {

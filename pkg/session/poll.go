@@ -1,11 +1,8 @@
 package session
 
 import (
-	"errors"
 	"slices"
-	"strconv"
 	"strings"
-	"time"
 
 	"holdfast/pkg/http1"
 	"holdfast/pkg/hub"
@@ -13,62 +10,42 @@ import (
 	"holdfast/pkg/stats"
 )
 
-// The time that a poll is held, in seconds.
-const (
-	defaultPollSeconds = 55
-	maxPollSeconds     = 300
-)
-
-// connectionFields is the Connection field of a poll's answer, by its form.
-var connectionFields = [numForms]string{
-	pollKeep:    "",
-	pollKeepOld: keepAliveField,
-	pollClose:   closeField,
-}
-
-var errPollTimeout = errors.New("bad parameter timeout: a number of seconds from 1 to 300 is allowed")
-
 // poll holds the request until the first item with an answer for it, or its timeout. HEAD is answered at once, as a poll for
-// which nothing came.
+// which nothing came. The answer to one that has missed something says so.
 func (c *Clients) poll(id uint32, cl *client, head bool) {
 	timeout, err := c.pollTimeout()
 	if err != nil {
 		c.answer(id, cl, 400, err.Error(), "")
 		return
 	}
-	f := pollKeep
-	switch r := &c.req; {
-	case !c.keeps():
-		f = pollClose
-	case r.Minor == 0:
-		f = pollKeepOld
-	}
+	f := c.pollForm()
 	if head {
 		cl.form = f
 		c.sendNothing(id, cl)
-		c.next(id, cl, f != pollClose)
+		c.next(id, cl, !c.forms[f].closes)
 		return
 	}
-	c.subscribe(id, cl, f)
-	c.t.Arm(id, timeout)
+	if _, ok := c.subscribe(id, cl, f); !ok || c.pollKept(id, cl) {
+		return
+	}
+	c.t.Arm(id, c.untilExpiry(id, timeout))
 	c.t.Hold(id)
 }
 
-// pollTimeout is the request's timeout parameter, or the default.
-func (c *Clients) pollTimeout() (time.Duration, error) {
-	seconds := uint64(defaultPollSeconds)
-	for rest := c.req.Query; len(rest) > 0; {
-		var key, value []byte
-		key, value, rest = http1.NextParam(rest)
-		if string(key) != "timeout" {
-			continue
-		}
-		var err error
-		if seconds, err = strconv.ParseUint(string(value), 10, 16); err != nil || seconds < 1 || seconds > maxPollSeconds {
-			return 0, errPollTimeout
-		}
+// pollKept answers a poll with the first kept item that has an answer for it, if there is one.
+func (c *Clients) pollKept(id uint32, cl *client) bool {
+	i := slices.IndexFunc(c.kept, hasAnswer)
+	if i < 0 {
+		return false
 	}
-	return time.Duration(seconds) * time.Second, nil
+	c.out = c.appendPollAnswer(c.out[:0], c.kept[i], c.forms[cl.form].fields)
+	clear(c.kept)
+	c.t.Send(id, c.out)
+	c.stats.Delivered.Add(1)
+	if c.alive(id) {
+		c.afterPoll(id, cl)
+	}
+	return true
 }
 
 // endPoll answers a poll for which nothing has come.
@@ -82,8 +59,8 @@ func (c *Clients) endPoll(id uint32, cl *client) {
 // sendNothing sends the answer of a poll for which nothing has come.
 func (c *Clients) sendNothing(id uint32, cl *client) {
 	out := c.appendDate(http1.AppendStatusLine(c.out[:0], 204, ""))
-	out = append(out, "Cache-Control: no-store\r\n"...)
-	c.out = append(append(out, connectionFields[cl.form]...), "\r\n"...)
+	out = append(append(out, noStore...), c.forms[cl.form].fields...)
+	c.out = append(out, "\r\n"...)
 	c.t.Send(id, c.out)
 }
 
@@ -92,8 +69,9 @@ func (c *Clients) sendNothing(id uint32, cl *client) {
 func (c *Clients) afterPoll(id uint32, cl *client) {
 	c.members.Leave(cl.subs)
 	c.stats.Move(stats.Poll, stats.HTTP)
+	c.dropExpiry(id)
 	cl.subs, cl.phase = 0, idle
-	c.next(id, cl, cl.form != pollClose && !c.draining)
+	c.next(id, cl, !c.forms[cl.form].closes && !c.draining)
 	if c.alive(id) {
 		c.t.Release(id)
 		c.t.Again(id)
@@ -103,21 +81,29 @@ func (c *Clients) afterPoll(id uint32, cl *client) {
 // pollEncoder returns the encoder of a poll's form: the item's http-response, as a whole answer. The hold ends with it.
 func (c *Clients) pollEncoder(f form) hub.Encoder {
 	return func(dst []byte, it *publish.Item) ([]byte, hub.Effect) {
-		if !it.Has(publish.HTTPResponse) || it.Response.Action != publish.Send || it.Response.BodyPatch != "" {
+		if !hasAnswer(it) {
 			return dst, hub.Nothing
 		}
-		return c.appendPollAnswer(dst, &it.Response, connectionFields[f]), hub.End
+		return c.appendPollAnswer(dst, it, c.forms[f].fields), hub.End
 	}
 }
 
-func (c *Clients) appendPollAnswer(dst []byte, r *publish.Response, connection string) []byte {
+// hasAnswer reports whether the item has an answer to a poll.
+func hasAnswer(it *publish.Item) bool {
+	return it.Has(publish.HTTPResponse) && it.Response.Action == publish.Send && it.Response.BodyPatch == ""
+}
+
+// appendPollAnswer appends the item's http-response. fields are further field lines. The item's id goes with it, for the
+// next poll's last-id.
+func (c *Clients) appendPollAnswer(dst []byte, it *publish.Item, fields string) []byte {
+	r := &it.Response
 	code := r.Code
 	if code < 200 { // none, or an interim one, which is no answer
 		code = 200
 	}
 	dst = http1.AppendStatusLine(dst, code, r.Reason)
 	for _, h := range r.Headers {
-		if !framing(h.Name) {
+		if !reserved(h.Name) {
 			dst = http1.AppendField(dst, h.Name, h.Value)
 		}
 	}
@@ -134,22 +120,27 @@ func (c *Clients) appendPollAnswer(dst []byte, r *publish.Response, connection s
 	if !bodyless {
 		dst = http1.AppendContentLength(dst, int64(len(r.Body)))
 	}
-	dst = append(append(dst, connection...), "\r\n"...)
+	if it.ID != "" {
+		dst = http1.AppendField(dst, lastIDName, it.ID)
+	}
+	dst = append(append(dst, fields...), "\r\n"...)
 	if bodyless {
 		return dst
 	}
 	return append(dst, r.Body...)
 }
 
-// framing reports whether the field is about the connection, and therefore never taken from an item.
-func framing(name string) bool {
-	for _, f := range []string{"Connection", "Content-Length", "Keep-Alive", "Transfer-Encoding", "Upgrade"} {
+// reserved reports whether the field is never taken from an item: it is about the connection, or pushd says it itself.
+func reserved(name string) bool {
+	for _, f := range [...]string{"Connection", "Content-Length", "Keep-Alive", "Transfer-Encoding", "Upgrade", lastIDName, gapName} {
 		if strings.EqualFold(name, f) {
 			return true
 		}
 	}
-	return false
+	return len(name) > len(corsPrefix) && strings.EqualFold(name[:len(corsPrefix)], corsPrefix)
 }
+
+const corsPrefix = "Access-Control-"
 
 func has(headers []publish.Header, name string) bool {
 	return slices.ContainsFunc(headers, func(h publish.Header) bool { return strings.EqualFold(h.Name, name) })

@@ -17,9 +17,9 @@ func TestClientRecordIsSmall(t *testing.T) {
 }
 
 const (
-	host  = " HTTP/1.1\r\nHost: x\r\n\r\n"
-	hold  = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nCache-Control: no-store\r\nX-Accel-Buffering: no\r\nDate: *\r\n"
-	chunk = "Transfer-Encoding: chunked\r\n\r\n"
+	host     = " HTTP/1.1\r\nHost: x\r\n\r\n"
+	holdHead = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nCache-Control: no-store\r\nX-Accel-Buffering: no\r\nDate: *\r\n"
+	chunk    = "Transfer-Encoding: chunked\r\n\r\n"
 )
 
 // text is an answer of one line of text, with what varies replaced.
@@ -38,46 +38,55 @@ const (
 )
 
 const (
-	closes   = "Connection: close\r\n"
-	notFound = "not found: /events, /stream, /poll and /ws are served here"
-	notGet   = "method not allowed: this is for GET"
+	closes     = "Connection: close\r\n"
+	notFound   = "not found: /events, /stream, /poll and /ws are served here"
+	noBodyHere = "content too large: a request here has no body"
+	notGet     = "method not allowed: this is for GET"
 )
+
+const options = "HTTP/1.1 204 No Content\r\nDate: *\r\nAllow: GET, HEAD, OPTIONS\r\n\r\n"
 
 var tooMany = "GET /events?" + strings.Repeat("channel=a&", 20) + "channel=b" + host
 
 var answers = []struct {
 	name, request, want, then string
 }{
-	{"events", "GET /events?channel=a" + host, hold + chunk + "10\r\n:\n\nretry: *\n\n\r\n", isHeld},
-	{"stream", "GET /stream?channel=a" + host, hold + chunk + "22\r\nevent: message\ndata: stream open\n\n\r\n", isHeld},
-	{"topic", "GET /stream?topic=a&x=y" + host, hold + chunk + "22\r\nevent: message\ndata: stream open\n\n\r\n", isHeld},
-	{"absolute form", "GET http://x/stream?channel=a" + host, hold + chunk + "22\r\nevent: message\ndata: stream open\n\n\r\n", isHeld},
-	{"events, HTTP/1.0", "GET /events?channel=a HTTP/1.0\r\n\r\n", hold + closes + "\r\n:\n\nretry: *\n\n", isHeld},
-	{"stream, HTTP/1.0 with keep-alive", "GET /stream?channel=a HTTP/1.0\r\nConnection: keep-alive\r\n\r\n", hold + closes + "\r\nevent: message\ndata: stream open\n\n", isHeld},
-	{"escaped name", "GET /stream?channel=%61+%c3%A4" + host, hold + chunk + "22\r\nevent: message\ndata: stream open\n\n\r\n", isHeld},
-	{"255 bytes", "GET /stream?channel=" + strings.Repeat("n", 255) + host, hold + chunk + "22\r\nevent: message\ndata: stream open\n\n\r\n", isHeld},
-	{"20 channels", strings.Replace(tooMany, "&channel=b", "", 1), hold + chunk + "10\r\n:\n\nretry: *\n\n\r\n", isHeld},
-	{"with a body", "GET /stream?channel=a HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello", hold + chunk + "22\r\nevent: message\ndata: stream open\n\n\r\n", isHeld},
+	{"events", "GET /events?channel=a" + host, holdHead + chunk + "10\r\n:\n\nretry: *\n\n\r\n", isHeld},
+	{"stream", "GET /stream?channel=a" + host, holdHead + chunk + "22\r\nevent: message\ndata: stream open\n\n\r\n", isHeld},
+	{"topic", "GET /stream?topic=a&x=y" + host, holdHead + chunk + "22\r\nevent: message\ndata: stream open\n\n\r\n", isHeld},
+	{"absolute form", "GET http://x/stream?channel=a" + host, holdHead + chunk + "22\r\nevent: message\ndata: stream open\n\n\r\n", isHeld},
+	{"events, HTTP/1.0", "GET /events?channel=a HTTP/1.0\r\n\r\n", holdHead + closes + "\r\n:\n\nretry: *\n\n", isHeld},
+	{"stream, HTTP/1.0 with keep-alive", "GET /stream?channel=a HTTP/1.0\r\nConnection: keep-alive\r\n\r\n", holdHead + closes + "\r\nevent: message\ndata: stream open\n\n", isHeld},
+	{"escaped name", "GET /stream?channel=%61+%c3%A4" + host, holdHead + chunk + "22\r\nevent: message\ndata: stream open\n\n\r\n", isHeld},
+	{"255 bytes", "GET /stream?channel=" + strings.Repeat("n", 255) + host, holdHead + chunk + "22\r\nevent: message\ndata: stream open\n\n\r\n", isHeld},
+	{"20 channels", strings.Replace(tooMany, "&channel=b", "", 1), holdHead + chunk + "10\r\n:\n\nretry: *\n\n\r\n", isHeld},
+	{"with an empty body", "GET /stream?channel=a HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n", holdHead + chunk + "22\r\nevent: message\ndata: stream open\n\n\r\n", isHeld},
+	{"with a body", "GET /stream?channel=a HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello", text("413 Content Too Large", closes, noBodyHere), ends},
+	{"with a chunked body that waits for 100", "GET /stream?channel=a HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nTransfer-Encoding: chunked\r\n\r\n", text("413 Content Too Large", closes, noBodyHere), ends},
 
-	{"HEAD", "HEAD /stream?channel=a" + host, hold + chunk, stays},
-	{"HEAD with close", "HEAD /events?channel=a HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", hold + "Transfer-Encoding: chunked\r\n" + closes + "\r\n", ends},
-	{"HEAD with a body", "HEAD /events?channel=a HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello", hold + "Transfer-Encoding: chunked\r\n" + closes + "\r\n", ends},
-	{"HEAD, HTTP/1.0", "HEAD /events?channel=a HTTP/1.0\r\nConnection: keep-alive\r\n\r\n", hold + closes + "\r\n", ends},
+	{"HEAD", "HEAD /stream?channel=a" + host, holdHead + chunk, stays},
+	{"HEAD with close", "HEAD /events?channel=a HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", holdHead + "Transfer-Encoding: chunked\r\n" + closes + "\r\n", ends},
+	{"HEAD with a body", "HEAD /events?channel=a HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello", noBody(text("413 Content Too Large", closes, noBodyHere)), ends},
+	{"HEAD, HTTP/1.0", "HEAD /events?channel=a HTTP/1.0\r\nConnection: keep-alive\r\n\r\n", holdHead + closes + "\r\n", ends},
 	{"HEAD of nothing", "HEAD /x" + host, noBody(text("404 Not Found", "", notFound)), stays},
 	{"HEAD without a channel", "HEAD /stream" + host, noBody(text("400 Bad Request", "", "missing parameter: channel")), stays},
 
-	{"not found", "GET /" + host, text("404 Not Found", "", notFound), stays},
+	{"not found", "GET /x" + host, text("404 Not Found", "", notFound), stays},
 	{"not found behind", "GET /events/?channel=a" + host, text("404 Not Found", "", notFound), stays},
-	{"not found, with close", "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", text("404 Not Found", closes, notFound), ends},
-	{"not found, HTTP/1.0", "GET / HTTP/1.0\r\n\r\n", text("404 Not Found", closes, notFound), ends},
-	{"not found, HTTP/1.0 with keep-alive", "GET / HTTP/1.0\r\nConnection: Keep-Alive\r\n\r\n", text("404 Not Found", "Connection: keep-alive\r\n", notFound), stays},
-	{"asterisk", "OPTIONS *" + host, text("404 Not Found", "", notFound), stays},
-	{"method", "DELETE /events?channel=a" + host, text("405 Method Not Allowed", "Allow: GET, HEAD\r\n", notGet), stays},
-	{"methods have case", "get /events?channel=a" + host, text("405 Method Not Allowed", "Allow: GET, HEAD\r\n", notGet), stays},
-	{"POST with an empty body", "POST /events HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n", text("405 Method Not Allowed", "Allow: GET, HEAD\r\n", notGet), stays},
-	{"POST with a body", "POST /events HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello", text("405 Method Not Allowed", "Allow: GET, HEAD\r\n"+closes, notGet), ends},
-	{"POST with a chunked body", "POST /events HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", text("405 Method Not Allowed", "Allow: GET, HEAD\r\n"+closes, notGet), ends},
-	{"POST that waits for 100", "POST /events HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n", text("405 Method Not Allowed", "Allow: GET, HEAD\r\n"+closes, notGet), ends},
+	{"not found, with close", "GET /x HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", text("404 Not Found", closes, notFound), ends},
+	{"not found, HTTP/1.0", "GET /x HTTP/1.0\r\n\r\n", text("404 Not Found", closes, notFound), ends},
+	{"not found, HTTP/1.0 with keep-alive", "GET /x HTTP/1.0\r\nConnection: Keep-Alive\r\n\r\n", text("404 Not Found", "Connection: keep-alive\r\n", notFound), stays},
+	{"asterisk", "OPTIONS *" + host, options, stays},
+	{"OPTIONS", "OPTIONS /events" + host, options, stays},
+	{"OPTIONS of nothing", "OPTIONS /x" + host, text("404 Not Found", "", notFound), stays},
+	{"health", "GET /health" + host, text("200 OK", "Cache-Control: no-store\r\n", "ok"), stays},
+	{"ready", "GET /ready" + host, text("200 OK", "Cache-Control: no-store\r\n", "ready"), stays},
+	{"method", "DELETE /events?channel=a" + host, text("405 Method Not Allowed", "Allow: GET, HEAD, OPTIONS\r\n", notGet), stays},
+	{"methods have case", "get /events?channel=a" + host, text("405 Method Not Allowed", "Allow: GET, HEAD, OPTIONS\r\n", notGet), stays},
+	{"POST with an empty body", "POST /events HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n", text("405 Method Not Allowed", "Allow: GET, HEAD, OPTIONS\r\n", notGet), stays},
+	{"POST with a body", "POST /events HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello", text("405 Method Not Allowed", "Allow: GET, HEAD, OPTIONS\r\n"+closes, notGet), ends},
+	{"POST with a chunked body", "POST /events HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", text("405 Method Not Allowed", "Allow: GET, HEAD, OPTIONS\r\n"+closes, notGet), ends},
+	{"POST that waits for 100", "POST /events HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n", text("405 Method Not Allowed", "Allow: GET, HEAD, OPTIONS\r\n"+closes, notGet), ends},
 
 	{"no channel", "GET /events" + host, text("400 Bad Request", "", "missing parameter: channel"), stays},
 	{"other parameters", "GET /events?chan=a&&=&x" + host, text("400 Bad Request", "", "missing parameter: channel"), stays},
@@ -90,7 +99,7 @@ var answers = []struct {
 	{"not UTF-8", "GET /events?channel=%ff" + host, text("400 Bad Request", "", `bad parameter channel: channel name "\xff" is not valid UTF-8 at byte 0`), stays},
 	{"256 bytes", "GET /events?channel=" + strings.Repeat("n", 256) + host, text("400 Bad Request", "",
 		`bad parameter channel: channel name "`+strings.Repeat("n", 64)+`"... is 256 bytes long, at most 255 are allowed`), stays},
-	{"21 channels", tooMany, text("400 Bad Request", "", "too many channels: at most 20 for one connection"), stays},
+	{"21 channels", tooMany, text("400 Bad Request", "", "bad parameter channel: too many channels: at most 20 for one connection"), stays},
 
 	{"TLS", "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", text("400 Bad Request", closes, "not HTTP: this looks like a TLS handshake, and TLS is not spoken here"), ends},
 	{"not HTTP", "\x00\x01\x02", text("400 Bad Request", closes, "not HTTP: the first bytes cannot begin an HTTP/1.x message"), ends},

@@ -1,144 +1,106 @@
 package session
 
 import (
-	"errors"
 	"fmt"
-	"math/rand/v2"
-	"strings"
 
-	"holdfast/pkg/http1"
-	"holdfast/pkg/publish"
-	"holdfast/pkg/sse"
-	"holdfast/pkg/stats"
+	"holdfast/pkg/demo"
 )
 
-// endpoint begins what a path serves. The request in hand is a GET, or a HEAD when head is set, and names its channels.
-type endpoint func(c *Clients, id uint32, cl *client, head bool)
+// endpoint is what a path serves.
+type endpoint struct {
+	// begin answers or holds the request in hand, a GET, or a HEAD when head is set.
+	begin func(c *Clients, id uint32, cl *client, head bool)
+	// subscribes says that the request names channels: it passes the checks of who may come in first.
+	subscribes bool
+}
 
 var endpoints = map[string]endpoint{
-	"/events": func(c *Clients, id uint32, cl *client, head bool) { c.stream(id, cl, eventsChunked, eventsPlain, head) },
-	"/stream": func(c *Clients, id uint32, cl *client, head bool) { c.stream(id, cl, streamChunked, streamPlain, head) },
-	"/poll":   (*Clients).poll,
-	"/ws":     func(c *Clients, id uint32, cl *client, _ bool) { c.upgrade(id, cl) },
+	"/events":           {func(c *Clients, id uint32, cl *client, head bool) { c.stream(id, cl, eventsChunked, eventsPlain, head) }, true},
+	"/stream":           {func(c *Clients, id uint32, cl *client, head bool) { c.stream(id, cl, streamChunked, streamPlain, head) }, true},
+	"/poll":             {(*Clients).poll, true},
+	"/ws":               {func(c *Clients, id uint32, cl *client, _ bool) { c.upgrade(id, cl) }, true},
+	"/":                 {(*Clients).demoPage, false},
+	"/demo/connections": {(*Clients).demoConnections, false},
+	"/health":           {(*Clients).health, false},
+	"/ready":            {(*Clients).ready, false},
 }
 
-// serve answers the request in hand.
+const allowField = "Allow: GET, HEAD, OPTIONS\r\n"
+
+// serve answers the request in hand, holds it, or has its token checked: then it comes back here.
 func (c *Clients) serve(id uint32, cl *client) {
 	r := &c.req
-	begin := endpoints[string(r.Path)]
-	head := string(r.Method) == "HEAD"
+	e, found := endpoints[string(r.Path)]
+	method := string(r.Method)
+	c.cors = corsNone
+	if e.subscribes && !c.checkOrigin(id, cl) {
+		return
+	}
 	switch {
-	case begin == nil:
+	case method == "OPTIONS" && (found || string(r.Path) == "*"):
+		c.options(id, cl)
+		return
+	case !found:
 		c.answer(id, cl, 404, "not found: /events, /stream, /poll and /ws are served here", "")
 		return
-	case !head && string(r.Method) != "GET":
-		c.answer(id, cl, 405, "method not allowed: this is for GET", "Allow: GET, HEAD\r\n")
+	case method != "GET" && method != "HEAD":
+		c.answer(id, cl, 405, "method not allowed: this is for GET", allowField)
 		return
-	case c.draining:
+	case r.Chunked || r.ContentLength > 0:
+		c.answer(id, cl, 413, "content too large: a request here has no body", "")
+		return
+	}
+	if e.subscribes && !c.admitted(id, cl) {
+		return
+	}
+	e.begin(c, id, cl, method == "HEAD")
+}
+
+// admitted parses the parameters of a request that names channels and checks that its client may have them. When it reports
+// false the request is answered, or waits.
+func (c *Clients) admitted(id uint32, cl *client) bool {
+	if c.draining {
 		c.answer(id, cl, 503, "going down: come back in a moment", "Retry-After: 1\r\n")
-		return
+		return false
 	}
-	if err := c.parseChannels(); err != nil {
+	if err := c.parseQuery(); err != nil {
 		c.answer(id, cl, 400, err.Error(), "")
+		return false
+	}
+	return c.checkToken(id, cl) && c.checkAddress(id, cl)
+}
+
+// options answers what a browser asks before it lets a page send a request (the Fetch standard, CORS-preflight), and whoever
+// else wants to know what is allowed.
+func (c *Clients) options(id uint32, cl *client) {
+	fields := allowField
+	if c.cors != corsNone {
+		fields += "Access-Control-Allow-Methods: GET, HEAD\r\n" +
+			"Access-Control-Allow-Headers: Authorization, Cache-Control, Last-Event-ID\r\n" +
+			"Access-Control-Max-Age: 7200\r\n"
+	}
+	c.answerEmpty(id, cl, 204, fields)
+}
+
+// health answers that pushd lives.
+func (c *Clients) health(id uint32, cl *client, _ bool) { c.answer(id, cl, 200, "ok", noStore) }
+
+// ready answers whether new clients are welcome.
+func (c *Clients) ready(id uint32, cl *client, _ bool) {
+	if c.draining {
+		c.answer(id, cl, 503, "draining", noStore)
 		return
 	}
-	begin(c, id, cl, head)
+	c.answer(id, cl, 200, "ready", noStore)
 }
 
-// stream holds the connection as a response that stays open, in the form for its version of HTTP.
-func (c *Clients) stream(id uint32, cl *client, chunked, plain form, head bool) {
-	f := chunked
-	if c.req.Minor == 0 {
-		f = plain
-	}
-	if head {
-		c.sendHead(id, cl, f)
-		return
-	}
-	c.hold(id, cl, f)
+// demoPage answers with the page that shows what is published.
+func (c *Clients) demoPage(id uint32, cl *client, _ bool) {
+	c.answerWith(id, cl, 200, "text/html; charset=utf-8", demo.Page(),
+		"Content-Security-Policy: "+demo.Policy()+"\r\nX-Content-Type-Options: nosniff\r\nReferrer-Policy: no-referrer\r\n"+noStore)
 }
 
-var errNoChannel = errors.New("missing parameter: channel")
-
-// parseChannels finds the channels that the request names. channel and topic mean the same.
-func (c *Clients) parseChannels() error {
-	c.channels, c.names = c.channels[:0], c.names[:0]
-	for rest := c.req.Query; len(rest) > 0; {
-		var key, value []byte
-		key, value, rest = http1.NextParam(rest)
-		if string(key) != "channel" && string(key) != "topic" {
-			continue
-		}
-		start := len(c.names)
-		var err error
-		if c.names, err = http1.AppendUnescaped(c.names, value); err != nil {
-			return fmt.Errorf("bad parameter %s: %s", key, strings.TrimPrefix(err.Error(), "http1: "))
-		}
-		name := c.names[start:]
-		if err := publish.CheckChannel(name); err != nil {
-			return fmt.Errorf("bad parameter %s: %w", key, err)
-		}
-		if len(c.channels) == c.opts.MaxChannels {
-			return fmt.Errorf("too many channels: at most %d for one connection", c.opts.MaxChannels)
-		}
-		c.channels = append(c.channels, name)
-	}
-	if len(c.channels) == 0 {
-		return errNoChannel
-	}
-	return nil
-}
-
-// hold subscribes the connection to the request's channels and answers with the head of a response that stays open.
-func (c *Clients) hold(id uint32, cl *client, f form) {
-	c.subscribe(id, cl, f)
-	c.armKeepAlive(id, cl)
-	c.out = c.appendOpening(c.appendStreamHead(c.out[:0], f, forms[f].chunked), f)
-	c.t.Send(id, c.out)
-	if c.alive(id) {
-		c.t.Hold(id)
-	}
-}
-
-// subscribe holds the connection: it gets what is published to the request's channels, in the form f.
-func (c *Clients) subscribe(id uint32, cl *client, f form) {
-	c.stats.Move(stats.HTTP, forms[f].kind)
-	cl.phase, cl.form = held, f
-	for _, name := range c.channels {
-		cl.subs = c.members.Join(id, name, uint8(f), cl.subs)
-	}
-}
-
-// sendHead answers a HEAD request with the head of what GET would hold.
-func (c *Clients) sendHead(id uint32, cl *client, f form) {
-	keep := c.keeps() && forms[f].chunked
-	c.out = c.appendStreamHead(c.out[:0], f, keep)
-	c.t.Send(id, c.out)
-	c.next(id, cl, keep)
-}
-
-// appendStreamHead appends the head of a held response. stays says that the connection goes on after it.
-func (c *Clients) appendStreamHead(dst []byte, f form, stays bool) []byte {
-	dst = append(dst, "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nCache-Control: no-store\r\nX-Accel-Buffering: no\r\n"...)
-	dst = c.appendDate(dst)
-	if forms[f].chunked {
-		dst = append(dst, "Transfer-Encoding: chunked\r\n"...)
-	}
-	if !stays {
-		dst = append(dst, closeField...)
-	}
-	return append(dst, "\r\n"...)
-}
-
-// appendOpening appends what a held response begins with. For events that is a reconnection time of 2 to 5 s, another
-// for each client: those of a daemon that ends do not come back in the same moment.
-func (c *Clients) appendOpening(dst []byte, f form) []byte {
-	if forms[f].kind != stats.Events {
-		return append(dst, forms[f].opening...)
-	}
-	c.event = sse.AppendRetry(append(c.event[:0], sse.KeepAlive...), 2000+rand.IntN(3000))
-	if forms[f].chunked {
-		return http1.AppendChunk(dst, c.event)
-	}
-	return append(dst, c.event...)
+// demoConnections answers with the number of connections, for the demo page.
+func (c *Clients) demoConnections(id uint32, cl *client, _ bool) {
+	c.answerWith(id, cl, 200, "application/json", fmt.Appendf(nil, "{\"connections\":%d}\n", c.opts.Connections()), noStore)
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"io"
 	"net/http"
+	"net/netip"
 	"regexp"
 	"strings"
 	"testing"
@@ -29,6 +30,9 @@ type fakeConn struct {
 	quiet  time.Duration // since the last write, as the test says
 	full   bool          // its queue takes nothing shared
 	broken bool          // the next write finds it closed
+
+	awaited bool // an answer is on its way
+	peer    netip.Addr
 }
 
 // fakeTransport is a loop without sockets. It belongs to the test's goroutine.
@@ -40,9 +44,25 @@ type fakeTransport struct {
 	conns   map[uint32]*fakeConn
 	last    uint32
 	posted  []*hub.Delivery
+
+	verdicts chan any
+	local    netip.Addr // of all connections
+	peer     netip.Addr // of the next connection
 }
 
-func (f *fakeTransport) Post(d *hub.Delivery) { f.posted = append(f.posted, d) }
+// fakePost is the loop as the directory sees it.
+type fakePost struct{ *fakeTransport }
+
+func (f fakePost) Post(d *hub.Delivery) { f.posted = append(f.posted, d) }
+
+// Post takes what the Gate says of a token, on its goroutine.
+func (f *fakeTransport) Post(task any) { f.verdicts <- task }
+
+func (f *fakeTransport) Await(id uint32) { f.conn(id).awaited = true }
+func (f *fakeTransport) Peer(id uint32) netip.AddrPort {
+	return netip.AddrPortFrom(f.conn(id).peer, 40000)
+}
+func (f *fakeTransport) Local(id uint32) netip.AddrPort { return netip.AddrPortFrom(f.local, 7999) }
 
 func (f *fakeTransport) conn(id uint32) *fakeConn {
 	c := f.conns[id]
@@ -92,24 +112,30 @@ func (f *fakeTransport) Close(id uint32, why stats.CloseReason)  { f.end(id, fal
 func (f *fakeTransport) Finish(id uint32, why stats.CloseReason) { f.end(id, true, why) }
 func (f *fakeTransport) Arm(id uint32, d time.Duration)          { f.conn(id).armed = d }
 func (f *fakeTransport) Quiet(id uint32) time.Duration           { return f.conn(id).quiet }
-func (f *fakeTransport) Again(id uint32)                         { f.conn(id).again = true }
+func (f *fakeTransport) Again(id uint32)                         { f.conn(id).again, f.conn(id).awaited = true, false }
 
 var testOptions = Options{
 	MaxHeader: 1 << 10, HeaderTimeout: 10 * time.Second, IdleTimeout: 60 * time.Second,
-	StreamKeepAlive: 55 * time.Second, MaxChannels: 20,
+	StreamKeepAlive: 55 * time.Second, WSPing: 50 * time.Second, MaxChannels: 20, MaxReplay: 4 << 10,
+	Connections: func() int { return 7 },
 }
 
-func newFake(t testing.TB) *fakeTransport {
-	f := &fakeTransport{t: t, dir: hub.NewDirectory(1 << 20), stats: new(stats.Loop), conns: map[uint32]*fakeConn{}}
-	f.dir.SetLoops([]hub.Loop{f})
-	f.clients = New(testOptions, f, f.dir, 0, f.stats)
+func newFake(t testing.TB) *fakeTransport { return newFakeWith(t, testOptions) }
+
+func newFakeWith(t testing.TB, o Options) *fakeTransport {
+	f := &fakeTransport{
+		t: t, dir: hub.NewDirectory(1 << 20), stats: new(stats.Loop), conns: map[uint32]*fakeConn{}, verdicts: make(chan any, 100),
+		local: netip.MustParseAddr("192.0.2.1"), peer: netip.MustParseAddr("198.51.100.7"),
+	}
+	f.dir.SetLoops([]hub.Loop{fakePost{f}})
+	f.clients = New(o, f, f.dir, 0, f.stats)
 	return f
 }
 
 // accept opens a connection.
 func (f *fakeTransport) accept(refused bool) (uint32, *fakeConn) {
 	f.last++
-	c := &fakeConn{}
+	c := &fakeConn{peer: f.peer}
 	f.conns[f.last] = c
 	f.clients.Open(f.last, refused)
 	return f.last, c

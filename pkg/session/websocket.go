@@ -20,10 +20,13 @@ func (c *Clients) upgrade(id uint32, cl *client) {
 		c.refuseHandshake(id, cl, err)
 		return
 	}
+	gap, ok := c.subscribe(id, cl, webSocket)
+	if !ok {
+		return
+	}
 	c.readers.Put(id)
-	c.subscribe(id, cl, webSocket)
 	c.armKeepAlive(id, cl)
-	c.out = ws.AppendUpgrade(c.out[:0], h.Key())
+	c.out = c.appendKept(ws.AppendUpgrade(c.out[:0], h.Key()), webSocket, gap)
 	c.t.Send(id, c.out)
 	if c.alive(id) {
 		c.t.Hold(id)
@@ -67,6 +70,9 @@ func (c *Clients) frames(id uint32, b []byte) (used int) {
 	}
 	return used
 }
+
+// codePolicy closes a WebSocket whose client may not go on (RFC 6455 7.4.1).
+const codePolicy ws.Code = 1008
 
 // closeSocket sends a close frame and ends the connection.
 func (c *Clients) closeSocket(id uint32, code ws.Code, reason string, why stats.CloseReason) {

@@ -32,6 +32,7 @@ const (
 	CloseMemory                         // its queue was among the longest when the memory for queues ran out
 	CloseAction                         // an item's close action, or a held response that ended
 	CloseOverload                       // above a limit of pushd or of the system: answered 503, or not at all
+	CloseExpired                        // its token has expired
 	CloseDrain                          // pushd is stopping
 
 	numCloseReasons
@@ -49,6 +50,7 @@ var closeReasons = [numCloseReasons]string{
 	CloseMemory:      "queue-memory",
 	CloseAction:      "close-action",
 	CloseOverload:    "overload",
+	CloseExpired:     "token-expired",
 	CloseDrain:       "drain",
 }
 

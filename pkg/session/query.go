@@ -1,0 +1,113 @@
+package session
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"holdfast/pkg/http1"
+	"holdfast/pkg/hub"
+	"holdfast/pkg/publish"
+)
+
+// maxLatest bounds the parameter last. A channel keeps as many items as its rule says.
+const maxLatest = 10_000
+
+// query is what the parameters of a request say. Its slices are good as long as the request in hand.
+type query struct {
+	channels [][]byte
+	timeout  []byte // of a poll, in seconds
+	token    []byte
+	from     hub.From
+}
+
+var errNoChannel = errors.New("missing parameter: channel")
+
+// parseQuery reads the parameters of the request in hand. channel and topic mean the same. Last-Event-ID is newer than last-id:
+// a page that gave last-id in its URL sends the field when it comes back.
+func (c *Clients) parseQuery() error {
+	c.query = query{channels: c.query.channels[:0]}
+	c.text = c.text[:0]
+	for rest := c.req.Query; len(rest) > 0; {
+		var key, value []byte
+		key, value, rest = http1.NextParam(rest)
+		if err := c.parameter(string(key), value); err != nil {
+			return fmt.Errorf("bad parameter %s: %w", key, err)
+		}
+	}
+	if len(c.query.channels) == 0 {
+		return errNoChannel
+	}
+	if id, ok := c.req.Field("Last-Event-ID"); ok && len(id) > 0 {
+		c.query.from.LastID = id
+	}
+	return nil
+}
+
+// parameter takes one parameter. Those that nobody knows are left alone.
+func (c *Clients) parameter(key string, raw []byte) error {
+	switch key {
+	case "channel", "topic", "last", "last-id", "timeout", "token":
+	default:
+		return nil
+	}
+	start := len(c.text)
+	text, err := http1.AppendUnescaped(c.text, raw)
+	if err != nil {
+		return errors.New(strings.TrimPrefix(err.Error(), "http1: "))
+	}
+	c.text = text
+	value := text[start:]
+	switch key {
+	case "channel", "topic":
+		return c.channel(value)
+	case "last":
+		n, err := strconv.ParseUint(string(value), 10, 32)
+		if err != nil || n < 1 || n > maxLatest {
+			return fmt.Errorf("a number from 1 to %d is allowed", maxLatest)
+		}
+		c.query.from.Latest = int(n)
+	case "last-id":
+		if len(value) > 0 { // a page that has none yet may send it empty
+			c.query.from.LastID = value
+		}
+	case "timeout":
+		c.query.timeout = value
+	case "token":
+		c.query.token = value
+	}
+	return nil
+}
+
+func (c *Clients) channel(name []byte) error {
+	if err := publish.CheckChannel(name); err != nil {
+		return err
+	}
+	if len(c.query.channels) == c.opts.MaxChannels {
+		return fmt.Errorf("too many channels: at most %d for one connection", c.opts.MaxChannels)
+	}
+	c.query.channels = append(c.query.channels, name)
+	return nil
+}
+
+// The time that a poll is held, in seconds.
+const (
+	defaultPollSeconds = 55
+	maxPollSeconds     = 300
+)
+
+var errPollTimeout = errors.New("bad parameter timeout: a number of seconds from 1 to 300 is allowed")
+
+// pollTimeout is the request's timeout parameter, or the default.
+func (c *Clients) pollTimeout() (time.Duration, error) {
+	seconds := uint64(defaultPollSeconds)
+	if value := c.query.timeout; value != nil {
+		var err error
+		if seconds, err = strconv.ParseUint(string(value), 10, 16); err != nil || seconds < 1 || seconds > maxPollSeconds {
+			return 0, errPollTimeout
+		}
+	}
+	return time.Duration(seconds) * time.Second, nil
+}
