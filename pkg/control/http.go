@@ -2,6 +2,8 @@ package control
 
 import (
 	"context"
+	"crypto/sha256"
+	"crypto/subtle"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -9,12 +11,14 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"time"
 
 	"holdfast/pkg/hub"
 	"holdfast/pkg/publish"
+	"holdfast/pkg/token"
 	"holdfast/pkg/wire"
 )
 
@@ -33,15 +37,17 @@ const (
 type HTTPOptions struct {
 	Log        *slog.Logger // nil means silence
 	Publisher  Publisher    // takes the items
-	Name       string       // host of the configured listener, accepted in Host besides loopback and local addresses
+	Names      []string     // hosts accepted in Host besides loopback and local addresses: that of the listener, and others
+	Token      string       // that publishers have to show as Authorization: Bearer; "" means that they need none
+	Draining   func() bool  // whether pushd is about to end, for /ready; nil: never
 	MaxBody    int          // bytes of a request body; 0 means wire.MaxFrame
 	MaxMessage int          // bytes of an item's content; 0 means MaxBody
 }
 
 // HTTPServer is the HTTP publish endpoint: POST /publish/ with {"items": [...]}, as Pushpin's control port has it.
 //
-// It has no authentication, so it keeps browsers out: a request with an Origin, or with a Host that is not this machine, is
-// refused.
+// It keeps browsers out: a request with an Origin, or with a Host that is not this machine, is refused. GET /health says that
+// pushd lives and GET /ready whether it takes new clients; they tell nothing else, and anybody may ask.
 type HTTPServer struct {
 	o       HTTPOptions
 	log     *slog.Logger
@@ -97,8 +103,24 @@ func (s *HTTPServer) Serve(ctx context.Context, ln net.Listener) error {
 
 // ServeHTTP answers one request.
 func (s *HTTPServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	switch r.URL.Path {
+	case "/health":
+		s.probe(w, r, http.StatusOK, "ok")
+		return
+	case "/ready":
+		if s.o.Draining != nil && s.o.Draining() {
+			s.probe(w, r, http.StatusServiceUnavailable, "draining")
+			return
+		}
+		s.probe(w, r, http.StatusOK, "ready")
+		return
+	}
 	if refusal := s.foreign(r); refusal != "" {
 		answer(w, http.StatusForbidden, refusal)
+		return
+	}
+	if r.URL.Path == "/" {
+		s.probe(w, r, http.StatusOK, "Pushpin API") // what its clients look for
 		return
 	}
 	if strings.TrimSuffix(r.URL.Path, "/") != "/publish" {
@@ -106,8 +128,12 @@ func (s *HTTPServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if r.Method != http.MethodPost {
-		w.Header().Set("Allow", http.MethodPost)
-		answer(w, http.StatusMethodNotAllowed, "Method not allowed: "+r.Method+".")
+		wrongMethod(w, r, http.MethodPost)
+		return
+	}
+	if !s.mayPublish(r) {
+		w.Header().Set("WWW-Authenticate", "Bearer")
+		answer(w, http.StatusUnauthorized, "Unauthorized: this endpoint wants the token of --publish-token-file as Authorization: Bearer.")
 		return
 	}
 	asJSON, ok := acceptsJSON(r.Header.Values("Accept"))
@@ -140,6 +166,31 @@ func (s *HTTPServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// probe answers a GET or HEAD that asks how pushd is.
+func (s *HTTPServer) probe(w http.ResponseWriter, r *http.Request, code int, text string) {
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		wrongMethod(w, r, http.MethodGet+", "+http.MethodHead)
+		return
+	}
+	w.Header().Set("Cache-Control", "no-store")
+	answer(w, code, text)
+}
+
+func wrongMethod(w http.ResponseWriter, r *http.Request, allowed string) {
+	w.Header().Set("Allow", allowed)
+	answer(w, http.StatusMethodNotAllowed, "Method not allowed: "+r.Method+".")
+}
+
+// mayPublish reports whether the request shows the token, if there is one. The time that takes tells nothing about it.
+func (s *HTTPServer) mayPublish(r *http.Request) bool {
+	if s.o.Token == "" {
+		return true
+	}
+	given, _ := token.Bearer([]byte(r.Header.Get("Authorization")))
+	want, got := sha256.Sum256([]byte(s.o.Token)), sha256.Sum256(given)
+	return subtle.ConstantTimeCompare(want[:], got[:]) == 1
+}
+
 // foreign says why a request may come from a web page, or "". A page can make a browser post here, but it cannot keep its
 // Origin from being sent; and a name that was bound to this address by an attacker's DNS is seen in Host.
 func (s *HTTPServer) foreign(r *http.Request) string {
@@ -154,8 +205,11 @@ func (s *HTTPServer) foreign(r *http.Request) string {
 
 func (s *HTTPServer) knownHost(r *http.Request) bool {
 	host := hostOf(r.Host)
-	if host == "" || strings.EqualFold(host, "localhost") || strings.EqualFold(host, s.o.Name) {
+	if host == "" || strings.EqualFold(host, "localhost") {
 		return true // without a Host it is HTTP/1.0, which no browser speaks
+	}
+	if slices.ContainsFunc(s.o.Names, func(name string) bool { return strings.EqualFold(host, name) }) {
+		return true
 	}
 	ip := net.ParseIP(host)
 	if ip == nil {

@@ -83,7 +83,7 @@ func TestHTTPAnswers(t *testing.T) {
 }
 
 func TestNamedListenerIsAHost(t *testing.T) {
-	s := NewHTTP(HTTPOptions{Publisher: &fakeHub{}, Name: "publish.internal"})
+	s := NewHTTP(HTTPOptions{Publisher: &fakeHub{}, Names: []string{"publish.internal"}})
 	w := post(s, "POST", "/publish/", oneItem, func(r *http.Request) { r.Host = "Publish.Internal:5561" })
 	if w.Code != 200 {
 		t.Errorf("Host of the listener's name: %d %s", w.Code, w.Body)
@@ -95,6 +95,68 @@ func TestNamedListenerIsAHost(t *testing.T) {
 	})
 	if w.Code != 200 {
 		t.Errorf("Host of the local address: %d %s", w.Code, w.Body)
+	}
+}
+
+// A publisher has to show the token, and nobody else gets in by something like it.
+func TestPublishToken(t *testing.T) {
+	f := &fakeHub{}
+	s := NewHTTP(HTTPOptions{Publisher: f, Token: "s3cret-token"})
+	for value, code := range map[string]int{
+		"":                      401,
+		"Bearer s3cret-token":   200,
+		"bearer s3cret-token":   200,
+		"Bearer s3cret-tokeN":   401,
+		"Bearer s3cret-token2":  401,
+		"Bearer s3cret":         401,
+		"Bearer ":               401,
+		"Bearer":                401,
+		"s3cret-token":          401,
+		"Basic s3cret-token":    401,
+		"Bearer s3cret-token,x": 401,
+	} {
+		w := post(s, "POST", "/publish/", oneItem, func(r *http.Request) {
+			if value != "" {
+				r.Header.Set("Authorization", value)
+			}
+		})
+		if w.Code != code {
+			t.Errorf("Authorization %q: %d, want %d", value, w.Code, code)
+		}
+		if challenge := w.Header().Get("WWW-Authenticate"); (challenge == "Bearer") != (code == 401) {
+			t.Errorf("Authorization %q: WWW-Authenticate %q", value, challenge)
+		}
+	}
+	if got := len(f.channels()); got != 2 {
+		t.Errorf("published %d items, want 2", got)
+	}
+	page := post(s, "POST", "/publish/", oneItem, func(r *http.Request) {
+		r.Header.Set("Authorization", "Bearer s3cret-token")
+		r.Header.Set("Origin", "http://localhost:5561")
+	})
+	if page.Code != 403 {
+		t.Errorf("a page with the token: %d, want 403", page.Code)
+	}
+}
+
+func TestProbes(t *testing.T) {
+	draining := false
+	s := NewHTTP(HTTPOptions{Publisher: &fakeHub{}, Token: "s3cret-token", Draining: func() bool { return draining }})
+	foreign := func(r *http.Request) { r.Host = "lb.example"; r.Header.Set("Origin", "http://lb.example") }
+	check := func(method, target string, code int, text string) {
+		t.Helper()
+		if w := post(s, method, target, "", foreign); w.Code != code || w.Body.String() != text {
+			t.Errorf("%s %s: %d %q, want %d %q", method, target, w.Code, w.Body, code, text)
+		}
+	}
+	check("GET", "/health", 200, "ok\n")
+	check("GET", "/ready", 200, "ready\n")
+	check("POST", "/ready", 405, "Method not allowed: POST.\n")
+	draining = true
+	check("GET", "/health", 200, "ok\n")
+	check("GET", "/ready", 503, "draining\n")
+	if w := post(s, "GET", "/", "", nil); w.Code != 200 || w.Body.String() != "Pushpin API\n" {
+		t.Errorf("GET /: %d %q", w.Code, w.Body)
 	}
 }
 
