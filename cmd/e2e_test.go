@@ -4,6 +4,7 @@ package cmd
 import (
 	"bufio"
 	"bytes"
+	"encoding/base64"
 	"fmt"
 	"io"
 	"net"
@@ -17,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/golang-jwt/jwt/v5"
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
@@ -36,6 +38,7 @@ func TestStories(t *testing.T) {
 			env.Setenv("PATH", bin+":"+env.Getenv("PATH"))
 			env.Setenv("PUSHD_SOCKET", filepath.Join(env.WorkDir, "pushd.sock"))
 			env.Setenv("PUSHD_DRAIN_TIMEOUT", "1s")
+			env.Setenv("SECRET", base64.StdEncoding.EncodeToString(tokenSecret))
 			for _, name := range []string{"PUSHD_LISTEN", "PUSHD_PUBLISH_LISTEN"} {
 				addr, err := freeAddr()
 				if err != nil {
@@ -54,6 +57,7 @@ func TestStories(t *testing.T) {
 			"raw":      raw,
 			"post":     post,
 			"fill":     fill,
+			"token":    token,
 		},
 	})
 }
@@ -158,14 +162,19 @@ func ended(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// raw BYTES sends bytes on a connection of its own and prints what comes back, until pushd closes.
+// raw BYTES [TIME] sends bytes on a connection of its own and prints what comes back, until pushd closes or for that time.
 func raw(ts *testscript.TestScript, _ bool, args []string) {
 	c, err := net.Dial("tcp", ts.Getenv("PUSHD_LISTEN"))
 	ts.Check(err)
 	defer c.Close()
-	c.SetDeadline(time.Now().Add(patience))
-	io.WriteString(c, unquote(ts, args[0]))
-	answer, _ := io.ReadAll(bufio.NewReader(c)) // a reset after the answer is as good an end as any
+	wait := patience
+	if len(args) > 1 {
+		wait, err = time.ParseDuration(args[1])
+		ts.Check(err)
+	}
+	c.SetDeadline(time.Now().Add(wait))
+	io.WriteString(c, os.Expand(unquote(ts, args[0]), ts.Getenv)) // quotes keep testscript from expanding
+	answer, _ := io.ReadAll(bufio.NewReader(c))                   // a reset after the answer is as good an end as any
 	fmt.Fprint(ts.Stdout(), strings.ReplaceAll(string(answer), "\r\n", "\n"))
 }
 
@@ -174,6 +183,9 @@ func post(ts *testscript.TestScript, _ bool, args []string) {
 	req, err := http.NewRequest("POST", "http://"+ts.Getenv("PUSHD_PUBLISH_LISTEN")+"/publish/", strings.NewReader(args[1]))
 	ts.Check(err)
 	req.Header.Set("Accept", args[0])
+	if tok := ts.Getenv("PUBLISH_TOKEN"); tok != "" {
+		req.Header.Set("Authorization", "Bearer "+tok)
+	}
 	res, err := http.DefaultClient.Do(req)
 	ts.Check(err)
 	defer res.Body.Close()
@@ -202,6 +214,19 @@ func fill(ts *testscript.TestScript, _ bool, args []string) {
 	for line, n := range counts {
 		fmt.Fprintf(ts.Stdout(), "%d: %s\n", n, line)
 	}
+}
+
+// tokenSecret is the key of the tokens in stories, whose SECRET is its base64.
+var tokenSecret = []byte("the secret of the stories, long enough for HS256")
+
+// token VAR TIME CHANNEL... sets VAR to a token that lasts for TIME and names the channels.
+func token(ts *testscript.TestScript, _ bool, args []string) {
+	lasts, err := time.ParseDuration(args[1])
+	ts.Check(err)
+	claims := jwt.MapClaims{"exp": float64(time.Now().Add(lasts).UnixMilli()) / 1000, "channels": args[2:]}
+	signed, err := jwt.NewWithClaims(jwt.SigningMethodHS256, claims).SignedString(tokenSecret)
+	ts.Check(err)
+	ts.Setenv(args[0], signed)
 }
 
 func until(ts *testscript.TestScript, what string, ok func() bool) {

@@ -11,6 +11,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"holdfast/cmd/internal/app"
+	"holdfast/pkg/token"
 )
 
 // setting is one line of the effective configuration.
@@ -38,6 +39,9 @@ func check(c *cli.Context, cfg *config) error {
 	if err != nil {
 		return err
 	}
+	if err := e.admission(); err != nil {
+		return err
+	}
 	return socketDirUsable(e.Socket)
 }
 
@@ -55,6 +59,22 @@ func (e *effective) settings() []setting {
 		text("publish-listen", publish),
 		number("loops", e.Loops),
 		number("max-connections", e.MaxConnections),
+		number("max-subscriptions", e.MaxSubscriptions),
+		number("max-channels", e.MaxChannels),
+		number("max-per-address", e.MaxPerAddress),
+		number("accept-rate", e.AcceptRate),
+		texts("trusted-proxies", e.TrustedProxies),
+		flagged("anonymous", e.anonymous),
+		text("token-key", keyText(e.TokenKey)),
+		text("token-audience", e.tokenAudience),
+		text("token-cookie", e.TokenCookie),
+		text("token-grace", durationText(e.TokenGrace)),
+		texts("allow-origin", e.AllowOrigin.List()),
+		text("publish-token-file", e.tokenFile),
+		texts("publish-host", e.PublishHosts),
+		texts("history", historyTexts(e.History)),
+		text("history-ttl", durationText(e.historyTTL)),
+		size("history-memory", e.HistoryMemory),
 		size("max-header", int64(e.MaxHeader)),
 		text("header-timeout", durationText(e.HeaderTimeout)),
 		text("idle-timeout", durationText(e.IdleTimeout)),
@@ -65,15 +85,32 @@ func (e *effective) settings() []setting {
 		text("overflow", string(e.Overflow)),
 		size("max-message", int64(e.MaxMessage)),
 		text("drain-timeout", durationText(e.DrainTimeout)),
-		{"reuse-port", e.ReusePort, strconv.FormatBool(e.ReusePort)},
+		flagged("reuse-port", e.ReusePort),
 		text("log-level", e.logLevel),
 		text("log-format", e.logFormat),
 	}
 }
 
 func text(name, value string) setting       { return setting{name, value, value} }
+func flagged(name string, on bool) setting  { return setting{name, on, strconv.FormatBool(on)} }
 func number(name string, value int) setting { return setting{name, value, strconv.Itoa(value)} }
 func size(name string, bytes int64) setting { return setting{name, bytes, app.FormatSize(bytes)} }
+
+func texts[T any](name string, values []T) setting {
+	all := []string{}
+	for _, v := range values {
+		all = append(all, fmt.Sprint(v))
+	}
+	return setting{name, all, strings.Join(all, " ")}
+}
+
+// keyText is what may be shown of a key: the algorithm.
+func keyText(k *token.Key) string {
+	if k == nil {
+		return ""
+	}
+	return "for " + k.Algorithm()
+}
 
 // printTable prints the settings as lines of name, value and source.
 func printTable(w io.Writer, c *cli.Context, cfg *config, settings []setting) error {

@@ -20,6 +20,10 @@ func stringsFlag(name string, value []string, usage string) cli.Flag {
 	return altsrc.NewStringSliceFlag(&cli.StringSliceFlag{Name: name, Value: cli.NewStringSlice(value...), Usage: usage, EnvVars: env(name)})
 }
 
+func boolFlag(name, usage string) cli.Flag {
+	return altsrc.NewBoolFlag(&cli.BoolFlag{Name: name, EnvVars: env(name), DisableDefaultText: true, Usage: usage})
+}
+
 func intFlag(name string, value int, usage, defaultText string) cli.Flag {
 	return altsrc.NewIntFlag(&cli.IntFlag{Name: name, Value: value, Usage: "`N` " + usage, DefaultText: defaultText, EnvVars: env(name)})
 }

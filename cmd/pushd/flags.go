@@ -2,9 +2,9 @@ package main
 
 import (
 	"strings"
+	"time"
 
 	"github.com/urfave/cli/v2"
-	"github.com/urfave/cli/v2/altsrc"
 
 	"holdfast/cmd/internal/app"
 	"holdfast/pkg/server"
@@ -13,6 +13,8 @@ import (
 const (
 	envPrefix = "PUSHD_"
 	off       = "off" // as --publish-listen
+
+	defaultHistoryTTL = 5 * time.Minute
 )
 
 const description = `Every option is also an environment variable (in parentheses) and a key of the
@@ -38,6 +40,13 @@ func newApp() *cli.App {
 		if err != nil {
 			return err
 		}
+		if err := e.inherit(func(name string) bool { return cfg.sourceOf(c, name).Kind != fromDefault }); err != nil {
+			return err
+		}
+		if err := e.admission(); err != nil {
+			return err
+		}
+		e.Manager = systemd{}
 		e.Log = newLogger(c.App.ErrWriter, e.logLevel, e.logFormat)
 		return run(c.Context, e.Options)
 	}
@@ -65,6 +74,22 @@ func settingFlags(d server.Options) []cli.Flag {
 		stringFlag("publish-listen", d.PublishListen, "take published items over HTTP at `ADDRESS`, or off", ""),
 		intFlag("loops", d.Loops, "event loops", "the number of CPUs"),
 		intFlag("max-connections", d.MaxConnections, "client connections held at the same time", "the limit on open files less 256"),
+		intFlag("max-subscriptions", d.MaxSubscriptions, "channels of one connection", ""),
+		intFlag("max-channels", d.MaxChannels, "channels with subscribers, 0 for no limit", "no limit"),
+		intFlag("max-per-address", d.MaxPerAddress, "connections from one client address (IPv6: from one /64), 0 for no limit", "no limit"),
+		intFlag("accept-rate", d.AcceptRate, "connections accepted in a second, 0 for no limit; more wait to be accepted", "no limit"),
+		stringsFlag("trusted-proxies", nil, "believe peers in `CIDR` about their clients' addresses, by X-Forwarded-For and the PROXY protocol (repeatable)"),
+		boolFlag("anonymous", "serve everybody on addresses that are not loopback"),
+		stringFlag("token-key", "", "serve those with a JSON Web Token by `KEY`: an HS256 secret or PEM, file:PATH of either, or base64:SECRET", ""),
+		stringFlag("token-audience", "", "`NAME` that a token must have among its aud", ""),
+		stringFlag("token-cookie", d.TokenCookie, "cookie `NAME` that may hold a token", ""),
+		durationFlag("token-grace", d.TokenGrace, "for clocks that differ, and until a connection with an expired token is closed"),
+		stringsFlag("allow-origin", nil, "let web pages of `ORIGIN` connect, as https://example.com, or * for all (repeatable)"),
+		stringFlag("publish-token-file", "", "have publishers over HTTP show the token in `FILE`", ""),
+		stringsFlag("publish-host", nil, "accept `NAME` as the publish endpoint's Host (repeatable)"),
+		stringsFlag("history", nil, "keep items for clients that come back, as `[PATTERN=]N[:TIME]`: the newest N of each channel, of channels called PATTERN or PREFIX* (repeatable)"),
+		durationFlag("history-ttl", defaultHistoryTTL, "for which an item is kept, where --history does not say"),
+		sizeFlag("history-memory", d.HistoryMemory, "`SIZE` of what all channels keep", ""),
 		sizeFlag("max-header", int64(d.MaxHeader), "`SIZE` of the longest request head", ""),
 		durationFlag("header-timeout", d.HeaderTimeout, "for a whole request head to arrive"),
 		durationFlag("idle-timeout", d.IdleTimeout, "between requests of one connection"),
@@ -75,8 +100,7 @@ func settingFlags(d server.Options) []cli.Flag {
 		stringFlag("overflow", string(d.Overflow), "what to do to a client over --max-queued: `RULE` is close or drop", ""),
 		sizeFlag("max-message", int64(d.MaxMessage), "`SIZE` of the largest message", ""),
 		durationFlag("drain-timeout", d.DrainTimeout, "over which a stop spreads the ends of streams"),
-		altsrc.NewBoolFlag(&cli.BoolFlag{Name: "reuse-port", EnvVars: env("reuse-port"), DisableDefaultText: true,
-			Usage: "share the addresses with another pushd"}),
+		boolFlag("reuse-port", "share the addresses with another pushd"),
 		stringFlag("log-level", "info", "`LEVEL` is debug, info, warn or error", ""),
 		stringFlag("log-format", "text", "`FORMAT` is text or json", ""),
 	}

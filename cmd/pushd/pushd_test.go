@@ -19,6 +19,7 @@ import (
 
 	"holdfast/cmd/internal/app"
 	"holdfast/cmd/internal/golden"
+	"holdfast/pkg/hub"
 	"holdfast/pkg/server"
 )
 
@@ -76,7 +77,7 @@ func TestDefaultsAreThoseOfTheServer(t *testing.T) {
 	if got.Log == nil || !slices.Equal(got.Listen, want.Listen) || !filepath.IsAbs(got.Socket) {
 		t.Errorf("Log = %v, Listen = %v, Socket = %q", got.Log, got.Listen, got.Socket)
 	}
-	got.Listen, want.Listen, got.Socket, got.Log, want.Log = nil, nil, "", nil, nil
+	got.Listen, want.Listen, got.Socket, got.Log, want.Log, got.Manager = nil, nil, "", nil, nil, nil
 	if a, b := mustJSON(t, got), mustJSON(t, want); a != b {
 		t.Errorf("options = %s\nwant     %s", a, b)
 	}
@@ -91,19 +92,37 @@ func mustJSON(t *testing.T, v any) string {
 	return string(b)
 }
 
+const testSecret = "a-secret-for-tests-of-more-than-32-bytes"
+
 // Every setting has a value here that differs from its default, as an option and as a TOML value.
 var everySetting = []struct {
 	name, option, toml string
 	got                func(server.Options) any
 	want               any
 }{
-	{"listen", ":81", `[":81"]`, func(o server.Options) any { return o.Listen[0] }, ":81"},
+	{"listen", "[::1]:81", `["[::1]:81"]`, func(o server.Options) any { return o.Listen[0] }, "[::1]:81"},
 	{"socket", "/x/y.sock", `"/x/y.sock"`, func(o server.Options) any { return o.Socket }, "/x/y.sock"},
 	{"socket-mode", "0600", `"0600"`, func(o server.Options) any { return o.SocketMode }, os.FileMode(0o600)},
 	{"socket-group", "root", `"root"`, func(o server.Options) any { return o.SocketGroup }, "root"},
 	{"publish-listen", "off", `"off"`, func(o server.Options) any { return o.PublishListen }, ""},
 	{"loops", "7", `7`, func(o server.Options) any { return o.Loops }, 7},
 	{"max-connections", "11", `11`, func(o server.Options) any { return o.MaxConnections }, 11},
+	{"max-subscriptions", "21", `21`, func(o server.Options) any { return o.MaxSubscriptions }, 21},
+	{"max-channels", "22", `22`, func(o server.Options) any { return o.MaxChannels }, 22},
+	{"max-per-address", "23", `23`, func(o server.Options) any { return o.MaxPerAddress }, 23},
+	{"accept-rate", "24", `24`, func(o server.Options) any { return o.AcceptRate }, 24},
+	{"trusted-proxies", "10.0.0.0/8", `["10.0.0.0/8"]`, func(o server.Options) any { return o.TrustedProxies[0].String() }, "10.0.0.0/8"},
+	{"anonymous", "true", `true`, nil, nil}, // see TestOthersThanThisMachine
+	{"token-key", testSecret, `"` + testSecret + `"`, func(o server.Options) any { return o.TokenKey.Algorithm() }, "HS256"},
+	{"token-audience", "push", `"push"`, nil, nil},
+	{"token-cookie", "auth", `"auth"`, func(o server.Options) any { return o.TokenCookie }, "auth"},
+	{"token-grace", "7s", `"7s"`, func(o server.Options) any { return o.TokenGrace }, 7 * time.Second},
+	{"allow-origin", "https://a.example", `"https://a.example"`, func(o server.Options) any { return o.AllowOrigin.List()[0] }, "https://a.example"},
+	{"publish-token-file", "testdata/publish-token", `"testdata/publish-token"`, func(o server.Options) any { return o.PublishToken }, "for-tests-and-nothing-else"},
+	{"publish-host", "push.example", `["push.example"]`, func(o server.Options) any { return o.PublishHosts[0] }, "push.example"},
+	{"history", "news-*=5:1h", `["news-*=5:1h"]`, func(o server.Options) any { return o.History[0] }, hub.HistoryRule{Pattern: "news-*", Items: 5, TTL: time.Hour}},
+	{"history-ttl", "7s", `"7s"`, nil, nil},
+	{"history-memory", "1MiB", `"1MiB"`, func(o server.Options) any { return o.HistoryMemory }, int64(1 << 20)},
 	{"max-header", "16KiB", `"16KiB"`, func(o server.Options) any { return o.MaxHeader }, 16384},
 	{"header-timeout", "3s", `"3s"`, func(o server.Options) any { return o.HeaderTimeout }, 3 * time.Second},
 	{"idle-timeout", "4s", `"4s"`, func(o server.Options) any { return o.IdleTimeout }, 4 * time.Second},
@@ -137,8 +156,10 @@ func TestEverySettingByFlagEnvironmentAndFile(t *testing.T) {
 				if code != app.OK {
 					t.Fatalf("exit %d: %s", code, stderr)
 				}
-				if got := s.got(o); got != s.want {
-					t.Errorf("got %v, want %v", got, s.want)
+				if s.got != nil {
+					if got := s.got(o); got != s.want {
+						t.Errorf("got %v, want %v", got, s.want)
+					}
 				}
 				if got := checked(t, args...)[s.name].Kind; got != kind {
 					t.Errorf("check says that it comes from %q, want %q", got, kind)
@@ -171,25 +192,25 @@ func checked(t *testing.T, args ...string) map[string]entry {
 }
 
 func TestFlagWinsOverEnvironmentOverFile(t *testing.T) {
-	file := writeConfig(t, "loops = 3\nmax-queued = \"3KiB\"\nlisten = [\":3\", \":33\"]\noverflow = \"drop\"\nidle-timeout = \"3s\"\n")
+	file := writeConfig(t, "loops = 3\nmax-queued = \"3KiB\"\nlisten = [\"127.0.0.1:3\", \"127.0.0.1:33\"]\noverflow = \"drop\"\nidle-timeout = \"3s\"\n")
 	t.Setenv("PUSHD_CONFIG", file)
 	t.Setenv("PUSHD_LOOPS", "2")
 	t.Setenv("PUSHD_MAX_QUEUED", "2KiB")
-	t.Setenv("PUSHD_LISTEN", ":2, :22")
+	t.Setenv("PUSHD_LISTEN", "127.0.0.1:2, 127.0.0.1:22")
 	t.Setenv("PUSHD_IDLE_TIMEOUT", "") // an empty variable counts as none
-	o, code, _, stderr := start(t, "--loops", "1", "--listen", ":1", "--listen", "[::1]:8000-8002")
+	o, code, _, stderr := start(t, "--loops", "1", "--listen", "127.0.0.1:1", "--listen", "[::1]:8000-8002")
 	if code != app.OK {
 		t.Fatalf("exit %d: %s", code, stderr)
 	}
-	listen := []string{":1", "[::1]:8000", "[::1]:8001", "[::1]:8002"}
+	listen := []string{"127.0.0.1:1", "[::1]:8000", "[::1]:8001", "[::1]:8002"}
 	if o.Loops != 1 || o.MaxQueued != 2<<10 || !slices.Equal(o.Listen, listen) || o.Overflow != server.OverflowDrop || o.IdleTimeout != 3*time.Second {
 		t.Errorf("loops %d, max-queued %d, listen %v, overflow %s, idle-timeout %v", o.Loops, o.MaxQueued, o.Listen, o.Overflow, o.IdleTimeout)
 	}
-	if o, _, _, _ := start(t); !slices.Equal(o.Listen, []string{":2", ":22"}) {
+	if o, _, _, _ := start(t); !slices.Equal(o.Listen, []string{"127.0.0.1:2", "127.0.0.1:22"}) {
 		t.Errorf("listen from the environment = %v", o.Listen)
 	}
 	os.Unsetenv("PUSHD_LISTEN")
-	if o, _, _, _ := start(t); !slices.Equal(o.Listen, []string{":3", ":33"}) {
+	if o, _, _, _ := start(t); !slices.Equal(o.Listen, []string{"127.0.0.1:3", "127.0.0.1:33"}) {
 		t.Errorf("listen from the file = %v", o.Listen)
 	}
 }
@@ -262,11 +283,11 @@ func TestBadValuesAreNamedWithWhatIsAllowed(t *testing.T) {
 		{args: []string{"--max-connections", strconv.Itoa(limit)}, want: "--max-connections: " + strconv.Itoa(limit) + " connections need " +
 			strconv.Itoa(limit+256) + " open files, and the limit is " + strconv.Itoa(limit) + ": raise RLIMIT_NOFILE, or allow at most " + strconv.Itoa(limit-256)},
 		{args: []string{"--listen", "127.0.0.1:5561"}, want: "--publish-listen: 127.0.0.1:5561 is an address of listen too"},
-		{args: []string{"--publish-listen", ":5561"}, want: `--publish-listen: ":5561" is not a loopback address, and the publish endpoint asks nobody who they are`},
+		{args: []string{"--publish-listen", ":5561"}, want: `--publish-listen: ":5561" is not a loopback address: that needs --publish-token-file, or anybody could publish`},
 		{args: []string{"--publish-listen", "on"}, want: `--publish-listen: "on" is not an address, want HOST:PORT, :PORT or HOST:FIRST-LAST (IPv6 in brackets); or off`},
 		{args: []string{"--publish-listen", ":1-2"}, want: `--publish-listen: ":1-2" is not an address of one port; or off`},
 		{args: []string{"--socket", "/" + strings.Repeat("x", 107)}, want: `--socket: control socket: /` + strings.Repeat("x", 107) + ` is too long a path by 1 bytes`},
-		{args: []string{"--lisen", ":80"}, want: "unknown option --lisen (did you mean --listen?)"},
+		{args: []string{"--lisen", "127.0.0.1:80"}, want: "unknown option --lisen (did you mean --listen?)"},
 		{args: []string{"chek"}, want: `unknown argument "chek" (did you mean check?)`},
 		{args: []string{"check", "x"}, want: `unknown argument "x"`},
 	}
@@ -346,7 +367,7 @@ func TestCheckPrintsValuesAndSources(t *testing.T) {
 	}
 	t.Setenv("PUSHD_LOG_FORMAT", "json")
 	const socket = "/no/such/directory/pushd.sock" // the same on every machine; that it is unusable is said at the end
-	_, code, stdout, stderr := start(t, "check", "--config", "pushd.toml", "--loops", "4", "--queue-memory", "1G", "--socket", socket)
+	_, code, stdout, stderr := start(t, "check", "--config", "pushd.toml", "--anonymous", "--loops", "4", "--queue-memory", "1G", "--socket", socket)
 	if want := "pushd: socket " + socket + ": cannot create its directory: stat /no/such: no such file or directory\n"; code != app.Failed || stderr != want {
 		t.Errorf("exit %d, stderr %q, want %q", code, stderr, want)
 	}
@@ -355,7 +376,7 @@ func TestCheckPrintsValuesAndSources(t *testing.T) {
 
 func TestCheckJSON(t *testing.T) {
 	path := writeConfig(t, "\nmax-queued = \"64KiB\"\n")
-	all := checked(t, "--config", path, "--listen", ":80")
+	all := checked(t, "--config", path, "--listen", "127.0.0.1:80")
 	if len(all) != len(everySetting) {
 		t.Errorf("%d settings, want %d", len(all), len(everySetting))
 	}
@@ -363,7 +384,7 @@ func TestCheckJSON(t *testing.T) {
 	if q.Value != float64(65536) || q.source != (source{Kind: fromFile, File: path, Line: 2}) {
 		t.Errorf("max-queued = %+v", q)
 	}
-	if l := all["listen"]; mustJSON(t, l.Value) != `[":80"]` || l.source != (source{Kind: fromFlag}) {
+	if l := all["listen"]; mustJSON(t, l.Value) != `["127.0.0.1:80"]` || l.source != (source{Kind: fromFlag}) {
 		t.Errorf("listen = %+v", l)
 	}
 }

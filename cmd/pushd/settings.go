@@ -44,8 +44,13 @@ func (cfg *config) load(c *cli.Context) error {
 // effective is the configuration in effect.
 type effective struct {
 	server.Options
-	logLevel  string
-	logFormat string
+	historyTTL    time.Duration // where a rule does not say
+	inherited     []string      // addresses for clients that a service manager has opened
+	anonymous     bool
+	tokenAudience string
+	tokenFile     string // of the publish endpoint
+	logLevel      string
+	logFormat     string
 }
 
 // reader takes settings out of a context, and notes what is wrong with them.
@@ -76,6 +81,13 @@ func (cfg *config) effective(c *cli.Context) (*effective, error) {
 	e.MaxFrame = server.FrameFor(e.MaxMessage)
 	e.DrainTimeout = r.duration("drain-timeout", 0, day)
 	e.ReusePort = c.Bool("reuse-port")
+	e.MaxSubscriptions = r.number("max-subscriptions", 1, 1000)
+	e.MaxChannels = r.number("max-channels", 0, 1<<30)
+	e.MaxPerAddress = r.number("max-per-address", 0, 1<<30)
+	e.AcceptRate = r.number("accept-rate", 0, 1<<30)
+	e.anonymous = c.Bool("anonymous")
+	r.access(e)
+	r.history(e)
 	e.logLevel = r.choice("log-level", "debug", "info", "warn", "error")
 	e.logFormat = r.choice("log-format", "text", "json")
 	r.consistent(e)
@@ -165,8 +177,8 @@ func (r *reader) addresses(e *effective) {
 		r.fail("publish-listen", "%v; or off", err)
 	case ports.first != ports.last:
 		r.fail("publish-listen", "%q is not an address of one port; or off", e.PublishListen)
-	case !loopback(e.PublishListen):
-		r.fail("publish-listen", "%q is not a loopback address, and the publish endpoint asks nobody who they are", e.PublishListen)
+	case !loopback(e.PublishListen) && r.c.String("publish-token-file") == "":
+		r.fail("publish-listen", "%q is not a loopback address: that needs --publish-token-file, or anybody could publish", e.PublishListen)
 	}
 }
 

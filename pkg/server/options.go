@@ -3,13 +3,16 @@ package server
 import (
 	"log/slog"
 	"math"
+	"net/netip"
 	"os"
 	"runtime"
 	"syscall"
 	"time"
 
 	"holdfast/pkg/hub"
+	"holdfast/pkg/origin"
 	"holdfast/pkg/stats"
+	"holdfast/pkg/token"
 )
 
 // Overflow says what happens to a client whose queue is full.
@@ -20,6 +23,11 @@ const (
 	OverflowClose Overflow = "close" // close the slow client, which then reconnects and knows that it missed something
 	OverflowDrop  Overflow = "drop"  // keep the client and leave out the item, counted
 )
+
+// Manager is a service manager that wants to know when pushd is ready and when it stops.
+type Manager interface {
+	Notify(state string) error // state is as sd_notify(3) has it
+}
 
 // Options is everything that pushd can be told. NewOptions gives the defaults; cmd/pushd fills in flags, environment
 // and file; Run takes it as it is.
@@ -43,6 +51,30 @@ type Options struct {
 	MaxFrame        int           // bytes of one frame on the control socket
 	DrainTimeout    time.Duration // over which shutdown spreads the ends of streams
 	ReusePort       bool          // share the listeners' ports with another pushd
+
+	MaxSubscriptions int            // channels of one connection
+	MaxChannels      int            // channels with subscribers; 0: no limit
+	MaxPerAddress    int            // connections from one client address; 0: no limit
+	AcceptRate       int            // connections accepted in a second; 0: no limit
+	TrustedProxies   []netip.Prefix // peers that may name the client's address
+
+	AllowOrigin *origin.Rules // pages that may use pushd
+	TokenKey    *token.Key    // checks the tokens that clients need; nil: they need none
+	TokenCookie string        // name of the cookie that may hold a token
+	TokenGrace  time.Duration // for clocks that differ, and for connections whose token has expired
+
+	PublishToken string   // that HTTP publishers have to show; "": none
+	PublishHosts []string // further names of the publish endpoint in Host
+
+	History       []hub.HistoryRule // which channels keep what was published
+	HistoryMemory int64             // bytes of what all channels keep
+
+	// Sockets that a service manager has opened, in place of Listen, Socket and PublishListen.
+	ListenFiles []*os.File
+	SocketFile  *os.File // nil: none was handed over
+	PublishFile *os.File // nil: none was handed over
+
+	Manager Manager // is told how pushd is; nil: there is none
 
 	Log *slog.Logger
 }
@@ -83,7 +115,14 @@ func NewOptions() Options {
 		MaxMessage:      maxMessage,
 		MaxFrame:        FrameFor(maxMessage),
 		DrainTimeout:    10 * time.Second,
-		Log:             slog.New(slog.DiscardHandler),
+
+		MaxSubscriptions: 20,
+		AllowOrigin:      new(origin.Rules),
+		TokenCookie:      "pushd-token",
+		TokenGrace:       10 * time.Second,
+		HistoryMemory:    64 << 20,
+
+		Log: slog.New(slog.DiscardHandler),
 	}
 }
 

@@ -5,18 +5,21 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"os"
 	"time"
 
+	"holdfast/pkg/forwarded"
 	"holdfast/pkg/hub"
 	"holdfast/pkg/netloop"
 	"holdfast/pkg/session"
 	"holdfast/pkg/stats"
+
+	"golang.org/x/sys/unix"
 )
 
 const (
 	// maxUndelivered bounds the bytes of items on their way from publishers to loops. Above it publishers wait.
 	maxUndelivered = 64 << 20
-	maxChannels    = 20 // of one connection
 	drainSteps     = 100
 )
 
@@ -27,6 +30,7 @@ type plane struct {
 	dir    *hub.Directory
 	loops  []*netloop.Loop
 	counts []*stats.Loop
+	gate   *session.Gate // nil: nobody needs a token
 }
 
 // post is a loop as the directory sees it.
@@ -37,16 +41,18 @@ func (p post) Post(d *hub.Delivery) { p.loop.Post(d) }
 // newPlane starts the loops. They hold nobody until listen is called.
 func newPlane(o Options) (*plane, error) {
 	p := &plane{opts: o, limit: netloop.NewLimit(o.MaxConnections), dir: hub.NewDirectory(maxUndelivered)}
-	queue := netloop.NewBudget(o.QueueMemory)
-	clients := session.Options{
-		MaxHeader: o.MaxHeader, HeaderTimeout: o.HeaderTimeout, IdleTimeout: o.IdleTimeout,
-		StreamKeepAlive: o.StreamKeepAlive, WSPing: o.WSPing, MaxMessage: o.MaxMessage, MaxChannels: maxChannels,
+	p.dir.SetMaxChannels(o.MaxChannels)
+	if len(o.History) > 0 {
+		p.dir.KeepHistory(hub.HistoryOptions{Rules: o.History, Memory: o.HistoryMemory})
 	}
+	queue := netloop.NewBudget(o.QueueMemory)
+	rate := netloop.NewRate(o.AcceptRate)
+	clients := p.clientOptions()
 	var posts []hub.Loop
 	for i := range o.Loops {
 		counts := new(stats.Loop)
 		cfg := netloop.Config{
-			Log: o.Log, Stats: counts, Limit: p.limit, Queue: queue,
+			Log: o.Log, Stats: counts, Limit: p.limit, Rate: rate, Queue: queue,
 			MaxQueued: o.MaxQueued, Drop: o.Overflow == OverflowDrop, MaxInput: o.MaxHeader,
 		}
 		loop, err := netloop.New(cfg, func(l *netloop.Loop) netloop.Handler {
@@ -63,19 +69,59 @@ func newPlane(o Options) (*plane, error) {
 	return p, nil
 }
 
+// clientOptions is what the clients of all loops have in common.
+func (p *plane) clientOptions() session.Options {
+	o := p.opts
+	clients := session.Options{
+		Log: o.Log, MaxHeader: o.MaxHeader, HeaderTimeout: o.HeaderTimeout, IdleTimeout: o.IdleTimeout,
+		StreamKeepAlive: o.StreamKeepAlive, WSPing: o.WSPing, MaxMessage: o.MaxMessage,
+		MaxChannels: o.MaxSubscriptions, MaxReplay: o.MaxQueued,
+		Origins: o.AllowOrigin, Trusted: o.TrustedProxies, Connections: p.limit.Connections,
+	}
+	if o.MaxPerAddress > 0 {
+		clients.Addresses = forwarded.NewPerAddress(o.MaxPerAddress)
+	}
+	if o.TokenKey != nil {
+		p.gate = session.NewGate(session.GateOptions{Key: o.TokenKey, Cookie: o.TokenCookie, Grace: o.TokenGrace, Loops: o.Loops})
+		clients.Gate = p.gate
+	}
+	return clients
+}
+
 // listen opens one client address for all loops.
 func (p *plane) listen(addr string) (netip.AddrPort, error) {
 	fds, bound, err := netloop.Bind(addr, len(p.loops), p.opts.ReusePort)
 	if err != nil {
 		return bound, err
 	}
-	for i, fd := range fds { // from here on each loop closes its own
-		err = errors.Join(err, p.loops[i].Listen(fd))
+	return bound, p.accept((*netloop.Loop).Listen, fds, bound)
+}
+
+// adopt takes over a client listener that a service manager has opened.
+func (p *plane) adopt(f *os.File) (netip.AddrPort, error) {
+	fd, err := unix.FcntlInt(f.Fd(), unix.F_DUPFD_CLOEXEC, 0)
+	if err == nil {
+		err = f.Close()
 	}
 	if err != nil {
-		return bound, fmt.Errorf("listen on %s: %w", addr, err)
+		return netip.AddrPort{}, fmt.Errorf("take over listener %s: %w", f.Name(), err)
 	}
-	return bound, nil
+	fds, bound, err := netloop.Adopt(fd, len(p.loops))
+	if err != nil {
+		return bound, fmt.Errorf("take over listener %s: %w", f.Name(), err)
+	}
+	return bound, p.accept((*netloop.Loop).ListenAdopted, fds, bound)
+}
+
+// accept has each loop accept from one of fds, and close it in the end.
+func (p *plane) accept(listen func(*netloop.Loop, int) error, fds []int, bound netip.AddrPort) (err error) {
+	for i, fd := range fds {
+		err = errors.Join(err, listen(p.loops[i], fd))
+	}
+	if err != nil {
+		return fmt.Errorf("listen on %s: %w", bound, err)
+	}
+	return nil
 }
 
 // drain stops accepting and ends all connections, spread over the drain timeout. It returns early when nobody is left.

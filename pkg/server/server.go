@@ -11,7 +11,9 @@ import (
 	"os"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"holdfast/pkg/control"
@@ -22,7 +24,9 @@ import (
 const (
 	// spareProcs is the number of processors for goroutines beside the loops: with none, control was seen to wait 5 to
 	// 25 ms behind a broadcast.
-	spareProcs   = 2
+	spareProcs = 2
+	// endTime is what is left to do after the drain, at most.
+	endTime      = 10 * time.Second
 	reclaimEvery = time.Second
 	minReclaim   = 1000 // connections whose leaving is worth a collection
 )
@@ -34,6 +38,8 @@ type Server struct {
 	plane   *plane
 	addrs   []netip.AddrPort
 	publish net.Addr // nil: off
+
+	draining atomic.Bool
 
 	stop   context.CancelFunc // ends control and what else runs beside the loops
 	wg     sync.WaitGroup
@@ -61,7 +67,7 @@ func Run(ctx context.Context, o Options) error {
 // opens, so that whoever sees a client listener can publish.
 func Start(o Options) (s *Server, err error) {
 	runtime.GOMAXPROCS(o.Loops + spareProcs)
-	socket, err := control.Listen(o.Socket, o.SocketMode, o.SocketGroup)
+	socket, err := controlSocket(o)
 	if err != nil {
 		return nil, err
 	}
@@ -78,6 +84,12 @@ func Start(o Options) (s *Server, err error) {
 	})
 	s.run(func() error { return ctl.Serve(ctx, socket) })
 	s.run(func() error { s.reclaim(ctx); return nil })
+	s.run(func() error { s.expire(ctx); return nil })
+	if p.gate != nil {
+		for range spareProcs {
+			s.run(func() error { p.gate.Run(ctx); return nil })
+		}
+	}
 	if err := s.listen(ctx); err != nil {
 		s.end()
 		return nil, err
@@ -85,22 +97,41 @@ func Start(o Options) (s *Server, err error) {
 	o.Log.Info("pushd started", slog.String("version", version.String()), slog.Any("listen", s.addrs),
 		slog.String("socket", o.Socket), slog.String("publish", s.publishAddr()), slog.Int("loops", o.Loops),
 		slog.Int("max_connections", o.MaxConnections), slog.Int("max_queued", o.MaxQueued), slog.Int64("queue_memory", o.QueueMemory))
+	s.notify("READY=1")
 	return s, nil
+}
+
+// controlSocket is the listener of the control socket: the one that was handed over, or a new one.
+func controlSocket(o Options) (net.Listener, error) {
+	if o.SocketFile == nil {
+		return control.Listen(o.Socket, o.SocketMode, o.SocketGroup)
+	}
+	return fileListener(o.SocketFile)
+}
+
+// fileListener makes a listener of a socket that was handed over, which then is its own.
+func fileListener(f *os.File) (net.Listener, error) {
+	ln, err := net.FileListener(f)
+	if err != nil {
+		return nil, fmt.Errorf("take over listener %s: %w", f.Name(), err)
+	}
+	if unix, ok := ln.(*net.UnixListener); ok {
+		unix.SetUnlinkOnClose(false) // whoever made it keeps it
+	}
+	return ln, f.Close()
 }
 
 // listen opens the publish endpoint and then the client listeners.
 func (s *Server) listen(ctx context.Context) error {
-	if addr := s.opts.PublishListen; addr != "" {
-		ln, err := net.Listen("tcp", addr)
+	if err := s.listenPublish(ctx); err != nil {
+		return err
+	}
+	for _, f := range s.opts.ListenFiles {
+		bound, err := s.plane.adopt(f)
 		if err != nil {
-			return fmt.Errorf("open the publish endpoint: %w", err)
+			return err
 		}
-		host, _, _ := net.SplitHostPort(addr)
-		h := control.NewHTTP(control.HTTPOptions{
-			Log: s.opts.Log, Publisher: s.plane.dir, Name: host, MaxBody: s.opts.MaxFrame, MaxMessage: s.opts.MaxMessage,
-		})
-		s.publish = ln.Addr()
-		s.run(func() error { return h.Serve(ctx, ln) })
+		s.addrs = append(s.addrs, bound)
 	}
 	for _, addr := range s.opts.Listen {
 		bound, err := s.plane.listen(addr)
@@ -109,6 +140,32 @@ func (s *Server) listen(ctx context.Context) error {
 		}
 		s.addrs = append(s.addrs, bound)
 	}
+	return nil
+}
+
+func (s *Server) listenPublish(ctx context.Context) (err error) {
+	var ln net.Listener
+	switch o := s.opts; {
+	case o.PublishFile != nil:
+		ln, err = fileListener(o.PublishFile)
+	case o.PublishListen != "":
+		ln, err = net.Listen("tcp", o.PublishListen)
+	default:
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("open the publish endpoint: %w", err)
+	}
+	names := slices.Clone(s.opts.PublishHosts)
+	if host, _, err := net.SplitHostPort(s.opts.PublishListen); err == nil {
+		names = append(names, host)
+	}
+	h := control.NewHTTP(control.HTTPOptions{
+		Log: s.opts.Log, Publisher: s.plane.dir, Names: names, Token: s.opts.PublishToken, Draining: s.draining.Load,
+		MaxBody: s.opts.MaxFrame, MaxMessage: s.opts.MaxMessage,
+	})
+	s.publish = ln.Addr()
+	s.run(func() error { return h.Serve(ctx, ln) })
 	return nil
 }
 
@@ -126,10 +183,22 @@ func (s *Server) Addrs() []netip.AddrPort { return s.addrs }
 // Shutdown stops accepting, drains the connections and ends everything. It returns when nothing is left.
 func (s *Server) Shutdown() {
 	log := s.opts.Log
+	s.draining.Store(true)
+	s.notify(fmt.Sprintf("STOPPING=1\nEXTEND_TIMEOUT_USEC=%d", (s.opts.DrainTimeout + endTime).Microseconds()))
 	log.Info("pushd is stopping", slog.Int("connections", s.plane.limit.Connections()), slog.String("drain_timeout", s.opts.DrainTimeout.String()))
 	s.plane.drain()
 	s.end()
 	log.Info("pushd stopped", slog.String("uptime", time.Since(s.started).Round(time.Millisecond).String()))
+}
+
+// notify tells the service manager how pushd is, if there is one.
+func (s *Server) notify(state string) {
+	if s.opts.Manager == nil {
+		return
+	}
+	if err := s.opts.Manager.Notify(state); err != nil {
+		s.opts.Log.Warn("cannot tell the service manager", slog.String("state", state), slog.Any("err", err))
+	}
 }
 
 // end takes down what Start has made: control first, so that nobody publishes to loops that are gone.
@@ -146,6 +215,20 @@ func (s *Server) run(f func() error) {
 			s.failed <- err
 		}
 	})
+}
+
+// expire drops what channels have kept for long enough.
+func (s *Server) expire(ctx context.Context) {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case now := <-tick.C:
+			s.plane.dir.Expire(now)
+		}
+	}
 }
 
 // Snapshot returns the daemon's counters at this moment. It may be called from any goroutine.

@@ -196,7 +196,7 @@ func TestMalformedHandshakes(t *testing.T) {
 		"short key":    {"GET /ws?channel=a HTTP/1.1\r\n" + strings.Replace(good, "dGhl", "", 1), 400},
 		"HTTP/1.0":     {"GET /ws?channel=a HTTP/1.0\r\n" + good, 400},
 		"no channel":   {"GET /ws HTTP/1.1\r\n" + good, 400},
-		"with a body":  {"GET /ws?channel=a HTTP/1.1\r\nContent-Length: 1\r\n" + good, 400},
+		"with a body":  {"GET /ws?channel=a HTTP/1.1\r\nContent-Length: 1\r\n" + good, 413},
 		"POST":         {"POST /ws?channel=a HTTP/1.1\r\n" + good, 405},
 		"not found":    {"GET /wss?channel=a HTTP/1.1\r\n" + good, 404},
 		"to a stream":  {"GET /events?channel=a HTTP/1.1\r\n" + good, 200},
