@@ -6,7 +6,7 @@ FUZZTIME ?= 20s
 BINARIES := pushd pushpub pushstat sysprep
 
 .DEFAULT_GOAL := help
-.PHONY: help build install run test race fuzz bench yardstick cover golden lint tidy ci clean
+.PHONY: help build install run test race interop fuzz bench yardstick cover golden lint tidy ci clean
 
 help: ## print this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /  \1\t/' | expand -t 14
@@ -23,6 +23,9 @@ test: ## everything that must pass
 
 race: ## the tests under the race detector, in random order
 	go test -race -shuffle=on -count=1 ./...
+
+interop: ## the tests with npm clients and headless Chromium (installs the npm packages; needs node and chromium)
+	HOLDFAST_INTEROP=1 go test -count=1 -timeout 10m ./scripts/interop
 
 fuzz: ## every fuzz target for FUZZTIME (20s)
 	@FUZZTIME=$(FUZZTIME) scripts/fuzz.sh
