@@ -132,14 +132,16 @@ type daemon struct {
 	pub  *client.Publisher
 }
 
-func (s *setup) pushd() (*daemon, error) {
+// pushd starts one with further options.
+func (s *setup) pushd(args ...string) (*daemon, error) {
 	addr, err := freeAddr()
 	if err != nil {
 		return nil, err
 	}
 	socket := filepath.Join(s.tools, "pushd.sock")
-	p, err := start(filepath.Join(s.bin, "pushd"), "--listen", addr, "--socket", socket, "--publish-listen", "off",
-		"--loops", "2", "--drain-timeout", "100ms", "--log-level", "warn")
+	args = append([]string{"--listen", addr, "--socket", socket, "--publish-listen", "off",
+		"--loops", "2", "--drain-timeout", "100ms", "--log-level", "warn"}, args...)
+	p, err := start(filepath.Join(s.bin, "pushd"), args...)
 	if err != nil {
 		return nil, err
 	}
@@ -167,6 +169,19 @@ func (d *daemon) stop() {
 }
 
 func (d *daemon) stats() (*stats.Snapshot, error) { return d.ctl.Stats(context.Background()) }
+
+// until waits for a state that pushd comes to.
+func (d *daemon) until(ok func(*stats.Snapshot) bool) error {
+	for end := time.Now().Add(time.Minute); ; time.Sleep(50 * time.Millisecond) {
+		snap, err := d.stats()
+		if err != nil || ok(snap) {
+			return err
+		}
+		if time.Now().After(end) {
+			return fmt.Errorf("pushd is not as expected after a minute: %+v", snap.Connections)
+		}
+	}
+}
 
 func freeAddr() (string, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")

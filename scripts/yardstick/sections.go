@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"holdfast/pkg/publish"
+	"holdfast/pkg/stats"
 )
 
 const (
@@ -162,43 +163,48 @@ func (s *setup) broadcastTo(server *process, addr, path string, send func() erro
 }
 
 func memory(s *setup) error {
+	swarm := func(mode, path string, channels int) func(*daemon, int) (func(), error) {
+		return func(d *daemon, n int) (func(), error) {
+			sw, _, err := s.swarm(d.addr, n, "-m", mode, "-p", path, "-K", fmt.Sprint(channels))
+			if err != nil {
+				return nil, err
+			}
+			return sw.end, nil
+		}
+	}
 	for _, m := range []struct {
-		what, path string
-		channels   int
-		want       string
+		what string
+		open func(d *daemon, n int) (end func(), err error)
+		want string
 	}{
-		{"stream, 1,000 channels", "/stream?channel=g%04d", channels, "<= 200"},
-		{"events, 1,000 channels", "/events?channel=g%04d", channels, "<= 200"},
-		{"WebSocket, 1,000 channels", "/ws?channel=g%04d", channels, "<= 200"},
-		{"events, a channel each", "/events?channel=g%05d", s.n, "<= 400"},
+		{"stream, 1,000 channels", swarm("http", "/stream?channel=g%04d", channels), "<= 200"},
+		{"events, 1,000 channels", swarm("http", "/events?channel=g%04d", channels), "<= 200"},
+		{"WebSocket, 1,000 channels", swarm("ws", "/ws?channel=g%04d", channels), "<= 200"},
+		{"poll, 1,000 channels", openPolls, "<= 200"},
+		{"events, a channel each", swarm("http", "/events?channel=g%05d", s.n), "<= 400"},
 	} {
 		d, err := s.pushd()
 		if err != nil {
 			return err
 		}
-		mode := "http"
-		if strings.HasPrefix(m.path, "/ws") {
-			mode = "ws"
-		}
-		warm, _, err := s.swarm(d.addr, 2000, "-m", mode, "-p", m.path, "-K", fmt.Sprint(m.channels)) // enough for a mass change
+		end, err := m.open(d, 2000) // enough for a mass change
 		if err != nil {
 			return err
 		}
-		warm.end()
+		end()
 		time.Sleep(4 * time.Second)
 		before, err := d.stats()
 		if err != nil {
 			return err
 		}
-		sw, _, err := s.swarm(d.addr, s.n, "-m", mode, "-p", m.path, "-K", fmt.Sprint(m.channels))
-		if err != nil {
+		if end, err = m.open(d, s.n); err != nil {
 			return err
 		}
 		held, err := d.stats()
 		if err != nil {
 			return err
 		}
-		sw.end()
+		end()
 		time.Sleep(4 * time.Second)
 		after, err := d.stats()
 		if err != nil {
@@ -212,6 +218,100 @@ func memory(s *setup) error {
 			before.Goroutines, held.Goroutines)
 	}
 	return nil
+}
+
+// openPolls opens n long polls. (swarm waits for an answer to each request.)
+func openPolls(d *daemon, n int) (end func(), err error) {
+	conns, err := openAll(d.addr, n, func(i int) string {
+		return fmt.Sprintf("GET /poll?channel=g%04d&timeout=300 HTTP/1.1\r\nHost: x\r\n\r\n", i%channels)
+	})
+	if err == nil {
+		err = d.until(func(snap *stats.Snapshot) bool { return snap.Connections.Poll == n })
+	}
+	return func() {
+		for _, c := range conns {
+			c.Close()
+		}
+	}, err
+}
+
+// openAll opens n connections from several addresses, and writes a request to each.
+func openAll(addr string, n int, request func(i int) string) (conns []net.Conn, err error) {
+	for i := range n {
+		src := &net.TCPAddr{IP: net.IPv4(127, 0, byte(1+i/250), byte(1+i%250))}
+		c, err := (&net.Dialer{LocalAddr: src}).Dial("tcp", addr)
+		if err != nil {
+			return conns, err
+		}
+		conns = append(conns, c)
+		if _, err := io.WriteString(c, request(i)); err != nil {
+			return conns, err
+		}
+	}
+	return conns, nil
+}
+
+// history publishes as fast as it can to one subscriber, and to nobody, with and without a history, in turns.
+func history(s *setup) error {
+	for _, m := range []struct {
+		what     string
+		n        int
+		messages int
+	}{
+		{"one subscriber", 1, 1_000_000},
+		{"nobody", 0, 1_000_000},
+	} {
+		var rates, costs [2][]float64 // off, on
+		for range s.pairs {
+			for on, args := range [][]string{nil, {"--history", "100"}} {
+				rate, cpu, err := s.publishing(m.n, m.messages, args)
+				if err != nil {
+					return err
+				}
+				rates[on], costs[on] = append(rates[on], rate), append(costs[on], cpu/float64(m.messages)*1e9)
+			}
+		}
+		fmt.Printf("  to %-16s off %9.0f/s %5.0f ns of CPU each, on %9.0f/s %5.0f ns: time %.2f, CPU %.2f (wanted <= 1.30)\n", m.what+":",
+			median(rates[0]), median(costs[0]), median(rates[1]), median(costs[1]),
+			median(rates[0])/median(rates[1]), median(costs[1])/median(costs[0]))
+	}
+	return nil
+}
+
+// publishing floods one channel of a pushd that was started with args, and returns messages a second and pushd's CPU seconds.
+func (s *setup) publishing(n, messages int, args []string) (rate, cpu float64, err error) {
+	d, err := s.pushd(args...)
+	if err != nil {
+		return 0, 0, err
+	}
+	defer d.stop()
+	var sw *process
+	if n > 0 {
+		if sw, _, err = s.swarm(d.addr, n, "-p", "/stream?channel=g0000"); err != nil {
+			return 0, 0, err
+		}
+		defer sw.end()
+	}
+	before, start := d.cpu(), time.Now()
+	for range messages {
+		it := message("g0000", time.Now())
+		if _, err := d.pub.Publish(context.Background(), &it); err != nil {
+			return 0, 0, err
+		}
+	}
+	if err := d.pub.Flush(context.Background()); err != nil {
+		return 0, 0, err
+	}
+	if sw != nil {
+		var m received
+		if err := sw.ask(&m, "expect %d 60", messages*n); err != nil {
+			return 0, 0, err
+		}
+		if m.Messages != messages*n {
+			return 0, 0, fmt.Errorf("%d of %d deliveries", m.Messages, messages*n)
+		}
+	}
+	return float64(messages) / time.Since(start).Seconds(), d.cpu() - before, nil
 }
 
 func fanout(s *setup) error {
@@ -410,26 +510,17 @@ func neighbour(s *setup) error {
 // massEvent stops pushd, has every held connection send something, asks for an answer behind all of that, and measures
 // it from the moment at which pushd goes on.
 func massEvent(s *setup, d *daemon, conn net.Conn, r *bufio.Reader) error {
-	held := make([]net.Conn, s.n)
-	for i := range held {
-		src := &net.TCPAddr{IP: net.IPv4(127, 0, byte(1+i/250), byte(1+i%250))}
-		c, err := (&net.Dialer{LocalAddr: src}).Dial("tcp", d.addr)
-		if err != nil {
-			return err
+	held, err := openAll(d.addr, s.n, func(int) string { return "GET /stream?channel=a HTTP/1.1\r\nHost: x\r\n\r\n" })
+	defer func() {
+		for _, c := range held {
+			c.Close()
 		}
-		defer c.Close()
-		fmt.Fprint(c, "GET /stream?channel=a HTTP/1.1\r\nHost: x\r\n\r\n")
-		held[i] = c
+	}()
+	if err != nil {
+		return err
 	}
-	for {
-		snap, err := d.stats()
-		if err != nil {
-			return err
-		}
-		if snap.Connections.Stream == s.n {
-			break
-		}
-		time.Sleep(50 * time.Millisecond)
+	if err := d.until(func(snap *stats.Snapshot) bool { return snap.Connections.Stream == s.n }); err != nil {
+		return err
 	}
 	var waits []float64
 	for range s.pairs {
