@@ -158,8 +158,8 @@ func (l *Loop) Again(c uint32) {
 	l.readLater(c, s)
 }
 
-// Await notes that an answer to the client is on its way: until Again is called the connection stays although the client has
-// shut down its side.
+// Await notes that an answer to the client is on its way: until Again is called nothing more is read, and the connection stays
+// although the client has shut down its side.
 func (l *Loop) Await(c uint32) { l.slots.At(c).flags |= flagAwaited }
 
 func (l *Loop) readLater(c uint32, s *slot) {
@@ -178,7 +178,7 @@ func (l *Loop) read(c uint32, s *slot) {
 		have = l.feed(c, s, l.buf[:have], 0)
 	}
 	whole := true
-	if s.fd >= 0 && s.flags&flagAgain == 0 {
+	if s.fd >= 0 && s.flags&(flagAgain|flagAwaited) == 0 {
 		have, whole = l.readSocket(c, s, have)
 	}
 	switch {

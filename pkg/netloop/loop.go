@@ -266,7 +266,11 @@ func (l *Loop) onConnections(set int) {
 		if ev.Events&unix.EPOLLOUT != 0 && s.queue != 0 {
 			l.flush(id, s)
 		}
-		if ev.Events&^unix.EPOLLOUT != 0 && s.fd >= 0 {
+		switch {
+		case s.fd < 0:
+		case ev.Events&(unix.EPOLLERR|unix.EPOLLHUP) != 0 && s.flags&flagAwaited != 0: // no read would tell
+			l.close(id, stats.CloseClient)
+		case ev.Events&^unix.EPOLLOUT != 0:
 			l.read(id, s)
 		}
 	}
