@@ -49,6 +49,14 @@ func (r *reader) access(e *effective) {
 			e.TokenKey.Audience = e.tokenAudience
 		}
 	}
+	for _, name := range mustHaveValue {
+		if r.c.String(name) == "" && r.cfg.sourceOf(r.c, name).Kind != fromDefault {
+			r.fail(name, "it is empty")
+		}
+	}
+	if e.TokenKey == nil && e.tokenAudience != "" {
+		r.fail("token-audience", "without token-key it has no meaning")
+	}
 	if e.TokenKey != nil && r.c.Bool("anonymous") {
 		r.fail("anonymous", "it lets everybody in, and token-key only those with a token: choose one of them")
 	}
@@ -119,7 +127,7 @@ func (e *effective) admission() error {
 
 // history reads the rules of what is kept.
 func (r *reader) history(e *effective) {
-	e.historyTTL = r.duration("history-ttl", time.Second, 365*24*time.Hour)
+	e.historyTTL = r.duration("history-ttl", time.Second, maxHistoryTTL)
 	e.HistoryMemory = r.size("history-memory", 64<<10, 1<<50)
 	seen := map[string]bool{}
 	for _, value := range list(r.c.StringSlice("history")) {
@@ -136,8 +144,11 @@ func (r *reader) history(e *effective) {
 	}
 }
 
-// maxHistory bounds the items that a channel keeps.
-const maxHistory = 100_000
+// Bounds of what a channel keeps.
+const (
+	maxHistory    = 10_000 // items
+	maxHistoryTTL = 365 * 24 * time.Hour
+)
 
 // parseHistory reads [PATTERN=]N[:TIME].
 func parseHistory(s string, ttl time.Duration) (rule hub.HistoryRule, err error) {
@@ -161,8 +172,8 @@ func parseHistory(s string, ttl time.Duration) (rule hub.HistoryRule, err error)
 	if !aged {
 		return rule, nil
 	}
-	if rule.TTL, err = time.ParseDuration(age); err != nil || rule.TTL < time.Second {
-		return rule, fmt.Errorf("%q: %q is not a time of at least 1s, such as 30s, 5m or 1h", s, age)
+	if rule.TTL, err = time.ParseDuration(age); err != nil || rule.TTL < time.Second || rule.TTL > maxHistoryTTL {
+		return rule, fmt.Errorf("%q: %q is not a time from 1s to %s, such as 30s, 5m or 1h", s, age, durationText(maxHistoryTTL))
 	}
 	return rule, nil
 }

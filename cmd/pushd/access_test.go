@@ -75,11 +75,15 @@ func TestBadAccessSettings(t *testing.T) {
 		{"publish-listen", "192.0.2.1:5561", "--publish-token-file"},
 		{"history", "many", "want [PATTERN=]N[:TIME]"},
 		{"history", "-1", "want [PATTERN=]N[:TIME]"},
-		{"history", "100001", "from 0 to 100000"},
+		{"history", "10001", "from 0 to 10000"},
 		{"history", "=5", "channel name is empty"},
 		{"history", "a*b=5", "at the end"},
 		{"history", "5:1", "not a time"},
-		{"history", "5:10ms", "at least 1s"},
+		{"history", "5:10ms", "from 1s to 8760h"},
+		{"history", "5:9999h", "from 1s to 8760h"},
+		{"token-key", "", "it is empty"},
+		{"publish-token-file", "", "it is empty"},
+		{"token-audience", "push", "token-key"},
 		{"history", "5,6", "twice"},
 		{"history-memory", "1KiB", "out of range"},
 		{"max-subscriptions", "0", "out of range"},
@@ -90,6 +94,26 @@ func TestBadAccessSettings(t *testing.T) {
 		if code != app.Usage || !strings.Contains(stderr, tt.want) || !strings.Contains(stderr, "--"+tt.name) {
 			t.Errorf("--%s=%.40s: exit %d, %q, want %q", tt.name, tt.value, code, stderr, tt.want)
 		}
+	}
+}
+
+// A variable that protects something and came out empty stops the start; others count as not set.
+func TestEmptyKeyVariable(t *testing.T) {
+	for _, variable := range []string{"PUSHD_TOKEN_KEY", "PUSHD_PUBLISH_TOKEN_FILE"} {
+		t.Run(variable, func(t *testing.T) {
+			t.Setenv(variable, "")
+			if _, code, _, stderr := start(t); code != app.Usage || !strings.Contains(stderr, "$"+variable+": it is empty") {
+				t.Errorf("exit %d, %q", code, stderr)
+			}
+		})
+	}
+	path := writeConfig(t, "token-key = \"\"\n")
+	if _, code, _, stderr := start(t, "--config", path); code != app.Usage || !strings.Contains(stderr, "it is empty") {
+		t.Errorf("in the file: exit %d, %q", code, stderr)
+	}
+	path = writeConfig(t, "history = 100\n")
+	if o, code, _, stderr := start(t, "--config", path); code != app.OK || len(o.History) != 1 || o.History[0].Items != 100 {
+		t.Errorf("history as a number: exit %d, %q, %v", code, stderr, o.History)
 	}
 }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"strconv"
 	"strings"
 	"time"
 
@@ -82,8 +83,11 @@ func tomlValue(f cli.Flag, v any) (any, error) {
 }
 
 func tomlStrings(v any) (any, error) {
-	if s, ok := v.(string); ok {
-		return []any{s}, nil
+	switch v := v.(type) {
+	case string:
+		return []any{v}, nil
+	case int64: // as in history = 100
+		return []any{strconv.FormatInt(v, 10)}, nil
 	}
 	list, ok := v.([]any)
 	for _, e := range list {

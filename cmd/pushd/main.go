@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -53,11 +54,15 @@ func pushd(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	return app.Run(ctx, a, args)
 }
 
+// mustHaveValue are the settings that protect something: given as empty, they are a mistake and not a wish to go without.
+var mustHaveValue = []string{"token-key", "publish-token-file"}
+
 // unsetEmpty removes empty PUSHD_ variables, which then count as not set for every kind of option alike.
 func unsetEmpty() {
 	for _, e := range os.Environ() {
 		name, value, _ := strings.Cut(e, "=")
-		if value == "" && strings.HasPrefix(name, envPrefix) {
+		protects := slices.ContainsFunc(mustHaveValue, func(setting string) bool { return env(setting)[0] == name })
+		if value == "" && strings.HasPrefix(name, envPrefix) && !protects {
 			os.Unsetenv(name)
 		}
 	}

@@ -114,7 +114,7 @@ var everySetting = []struct {
 	{"trusted-proxies", "10.0.0.0/8", `["10.0.0.0/8"]`, func(o server.Options) any { return o.TrustedProxies[0].String() }, "10.0.0.0/8"},
 	{"anonymous", "true", `true`, nil, nil}, // see TestOthersThanThisMachine
 	{"token-key", testSecret, `"` + testSecret + `"`, func(o server.Options) any { return o.TokenKey.Algorithm() }, "HS256"},
-	{"token-audience", "push", `"push"`, nil, nil},
+	{"token-audience", "push", `"push"`, func(o server.Options) any { return o.TokenKey.Audience }, "push"},
 	{"token-cookie", "auth", `"auth"`, func(o server.Options) any { return o.TokenCookie }, "auth"},
 	{"token-grace", "7s", `"7s"`, func(o server.Options) any { return o.TokenGrace }, 7 * time.Second},
 	{"allow-origin", "https://a.example", `"https://a.example"`, func(o server.Options) any { return o.AllowOrigin.List()[0] }, "https://a.example"},
@@ -152,6 +152,9 @@ func TestEverySettingByFlagEnvironmentAndFile(t *testing.T) {
 		for kind, way := range ways {
 			t.Run(s.name+"/"+kind, func(t *testing.T) {
 				args := way(t)
+				if s.name == "token-audience" { // alone it has no meaning
+					args = append(args, "--token-key", testSecret)
+				}
 				o, code, _, stderr := start(t, args...)
 				if code != app.OK {
 					t.Fatalf("exit %d: %s", code, stderr)

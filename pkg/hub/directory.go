@@ -184,6 +184,18 @@ func (d *Directory) count() bool {
 	}
 }
 
+// find returns the channel called name, if anybody subscribes to it.
+func (d *Directory) find(name string) (ch channel, ok bool) {
+	s, i := d.shard(maphash.String(d.seed, name))
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	id, ok := s.ids.get(name)
+	if !ok {
+		return channel{}, false
+	}
+	return channel{id<<shardBits | i, s.recs.At(id).birth}, true
+}
+
 // exit notes that the loop has no subscribers of the channel any more.
 func (d *Directory) exit(number uint32, loop int) {
 	s, id := &d.shards[number%numShards], number>>shardBits

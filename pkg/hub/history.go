@@ -173,6 +173,7 @@ type run struct {
 		dl     *Delivery
 		keep   *keep
 		packed string // "": it is not kept
+		sends  publish.Format
 	}
 	nameless int             // items that get an id
 	ids      strings.Builder // their ids: those of several runs share an allocation
@@ -191,7 +192,7 @@ const (
 func (r *run) add(dl *Delivery, k *keep) (full bool) {
 	it := &r.items[r.n]
 	it.dl, it.keep, it.packed = dl, k, ""
-	if delivers(&dl.Item) {
+	if it.sends = sends(&dl.Item); it.sends != 0 {
 		r.buf = appendPacked(r.buf[:0], &dl.Item)
 		it.packed = string(r.buf)
 		if cap(r.buf) > maxRunBuf {
@@ -223,7 +224,7 @@ func (d *Directory) publishRun(r *run) {
 		if it.packed == "" {
 			h.pass(item.Channel, h.seq)
 		} else {
-			e := entry{seq: h.seq, since: since, at: h.at, packed: it.packed, given: item.ID != ""}
+			e := entry{seq: h.seq, since: since, at: h.at, packed: it.packed, sends: it.sends, given: item.ID != ""}
 			e.named = e.given || item.Event.ID != ""
 			h.log.add(item.Channel, it.keep, e)
 			if !e.given {
@@ -245,13 +246,22 @@ func (d *Directory) publishRun(r *run) {
 	r.n, r.nameless = 0, 0
 }
 
-// delivers reports whether the item brings something to anybody. One that only ends connections, or gives a hint, is an act
-// on those who are there.
-func delivers(it *publish.Item) bool {
-	return it.Has(publish.SSE) ||
-		it.Has(publish.HTTPStream) && it.Stream.Action == publish.Send ||
-		it.Has(publish.WSMessage) && it.Message.Action == publish.Send ||
-		it.Has(publish.HTTPResponse) && it.Response.Action == publish.Send
+// sends is the formats in which the item brings something to anybody. One that only ends connections, or gives a hint, is an act
+// on those who are there; a patch is one on what its reader has.
+func sends(it *publish.Item) (f publish.Format) {
+	if it.Has(publish.SSE) {
+		f |= publish.SSE
+	}
+	if it.Has(publish.HTTPStream) && it.Stream.Action == publish.Send {
+		f |= publish.HTTPStream
+	}
+	if it.Has(publish.WSMessage) && it.Message.Action == publish.Send {
+		f |= publish.WSMessage
+	}
+	if it.Has(publish.HTTPResponse) && it.Response.Action == publish.Send && it.Response.BodyPatch == "" {
+		f |= publish.HTTPResponse
+	}
+	return f
 }
 
 // writeID writes the id that the item of that number gets when its publisher gave none, and returns it. It does not allocate
@@ -275,4 +285,19 @@ func (h *history) number(id []byte) uint64 {
 		return 0
 	}
 	return seq
+}
+
+// position returns what stands for all items up to that number.
+func (h *history) position(seq uint64) string {
+	return strings.TrimSuffix(h.epoch, "-") + "." + strconv.FormatUint(seq, 10)
+}
+
+// parsePosition returns the number in a position of this history.
+func (h *history) parsePosition(id []byte) (seq uint64, ok bool) {
+	epoch := h.epoch[:len(h.epoch)-1]
+	if len(id) > maxIDBytes || len(id) <= len(epoch)+1 || string(id[:len(epoch)]) != epoch || id[len(epoch)] != '.' {
+		return 0, false
+	}
+	seq, err := strconv.ParseUint(string(id[len(epoch)+1:]), 10, 64)
+	return seq, err == nil && seq <= h.seq
 }

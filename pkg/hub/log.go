@@ -3,6 +3,7 @@ package hub
 import (
 	"strings"
 
+	"holdfast/pkg/publish"
 	"holdfast/pkg/slab"
 )
 
@@ -57,10 +58,11 @@ type entry struct {
 	at           int64 // when it was published, in nanoseconds since the history's start
 	packed       string
 	channel      uint32
-	older, newer uint32 // of its channel
-	prev, next   uint32 // of its rule
-	given        bool   // its publisher gave its id
-	named        bool   // it has an id in packed: its own, or that of its event
+	older, newer uint32         // of its channel
+	prev, next   uint32         // of its rule
+	sends        publish.Format // what it has content for
+	given        bool           // its publisher gave its id
+	named        bool           // it has an id in packed: its own, or that of its event
 }
 
 // heapBytes is about what n bytes take on the heap.
@@ -251,13 +253,7 @@ func (l *log) forget(ci uint32) {
 	l.channels.Free(ci)
 }
 
-// dropExpired drops the channel's entries that are too old at the time at, in nanoseconds since the history's start.
-func (l *log) dropExpired(ci uint32, at int64) {
-	for c := l.channels.At(ci); c.items > 0 && l.expired(c.oldest, c.keep, at); {
-		l.dropOldest(ci)
-	}
-}
-
+// expired reports whether the entry is too old at the time at, in nanoseconds since the history's start.
 func (l *log) expired(id uint32, k *keep, at int64) bool {
 	return k.ttl > 0 && at-l.entries.At(id).at >= k.ttl
 }

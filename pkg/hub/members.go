@@ -115,7 +115,7 @@ func (m *Members) join(conn uint32, name []byte, encoder uint8, subs uint32, aft
 	if g.first != 0 {
 		m.subs.At(g.first).prev = id
 	}
-	g.first = id // in front, where a walk under way has been already
+	g.first = id // in front: a walk that has entered the group has been there already
 	m.stats.Subscriptions.Add(1)
 	return id, true
 }

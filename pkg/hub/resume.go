@@ -2,6 +2,7 @@ package hub
 
 import (
 	"cmp"
+	"math"
 	"slices"
 	"strings"
 
@@ -10,8 +11,9 @@ import (
 
 // From says where a connection goes on.
 type From struct {
-	LastID []byte // id of the last item that it has seen; empty: none
+	LastID []byte // id of the last item that it has seen, or a position that Oldest returned; empty: none
 	Latest int    // without a LastID: so many of the newest kept items of each channel
+	Bytes  int    // bound of what the connection gets of kept items, about; 0: none
 }
 
 // resumed is a channel of a connection that resumes.
@@ -19,8 +21,17 @@ type resumed struct {
 	kept    bool   // its rule keeps items
 	channel uint32 // in the log; 0: there is no record of it
 	name    string
-	after   uint64 // its newest item, when that may still be on its way to a loop; else 0
+	after   uint64 // what comes later is brought by walks; 0: nothing of the channel is on its way
+
+	first uint64 // number from which on the connection gets items
+	left  int    // of so many
+	next  uint32 // entry that is looked at next, 0: no more
 }
+
+const (
+	itemCost = 64   // charged to From.Bytes for an item besides what it takes
+	maxFind  = 4096 // entries of a channel among which an id is looked for, from the newest on
+)
 
 // keptEntry is what Resume takes from an entry while it holds the order lock.
 type keptEntry struct {
@@ -54,9 +65,15 @@ func (m *Members) Resume(conn uint32, names [][]byte, encoder, gapEncoder uint8,
 	h.mu.Lock()
 	m.list(names)
 	if len(from.LastID) > 0 {
-		gap = m.collectSince(from.LastID)
+		gap = m.since(from.LastID)
+		gap = m.shareLate() || gap
+		gap = m.collect(from.Bytes) || gap
 	} else {
-		m.collectLatest(from.Latest)
+		for i := range m.resumed {
+			m.resumed[i].left = from.Latest
+		}
+		m.shareLate()
+		m.collect(from.Bytes)
 	}
 	if gap {
 		encoder = gapEncoder
@@ -71,6 +88,47 @@ func (m *Members) Resume(conn uint32, names [][]byte, encoder, gapEncoder uint8,
 	return subs, m.unpackKept(dst), gap, true
 }
 
+// Oldest returns the oldest kept item, with content of the format, that a connection which polls the channels called names one item at
+// a time has to get since from.LastID, and subscribes it to nothing. position stands for this item in the next LastID: all
+// items of these channels up to it are had then. gap is as of Resume. found is false when there is none.
+func (m *Members) Oldest(names [][]byte, from From, format publish.Format) (it *publish.Item, position string, gap, found bool) {
+	h := m.dir.history
+	if h == nil || len(from.LastID) == 0 && from.Latest <= 0 {
+		return nil, "", false, false
+	}
+	h.mu.Lock()
+	m.list(names)
+	if len(from.LastID) > 0 {
+		gap = m.since(from.LastID)
+	} else {
+		for i := range m.resumed {
+			m.resumed[i].left = from.Latest
+		}
+	}
+	var oldest keptEntry
+	now := h.now()
+	for i := range m.resumed {
+		r := &m.resumed[i]
+		for ; r.left > 0; r.left-- {
+			e, ok, expired := h.peek(r, now)
+			gap = gap || expired && len(from.LastID) > 0
+			if !ok {
+				break
+			}
+			if e.sends&format != 0 && (!found || e.seq < oldest.seq) {
+				oldest, found = keptEntry{e.seq, r.name, e.packed, e.given}, true
+			}
+			r.next = e.older
+		}
+	}
+	h.mu.Unlock()
+	if !found {
+		return nil, "", gap, false
+	}
+	m.kept = append(m.kept, oldest)
+	return m.unpackKept(nil)[0], h.position(oldest.seq), gap, true
+}
+
 func (m *Members) joinAll(conn uint32, names [][]byte, encoder uint8) (subs uint32, ok bool) {
 	for _, name := range names {
 		if subs, ok = m.Join(conn, name, encoder, subs); !ok {
@@ -81,22 +139,22 @@ func (m *Members) joinAll(conn uint32, names [][]byte, encoder uint8) (subs uint
 	return subs, true
 }
 
-// list puts the channels called names into m.resumed, each once. The caller holds the order lock until they are joined: all
-// earlier items are kept or dropped, all later ones will be posted to this loop.
+// list puts the channels called names into m.resumed, each once, with everything to be got. The caller holds the order lock until
+// they are joined, if they are to be: all earlier items are kept or dropped, all later ones will be posted to this loop.
 func (m *Members) list(names [][]byte) {
 	h := m.dir.history
 	m.resumed = m.resumed[:0]
-	now, low := h.now(), h.flight.lowest(h.seq+1)
+	low := h.flight.lowest(h.seq + 1)
 	for _, name := range names {
-		r := resumed{name: string(name)}
+		r := resumed{name: string(name), left: math.MaxInt}
 		if slices.ContainsFunc(m.resumed, func(other resumed) bool { return other.name == r.name }) {
 			continue
 		}
 		if r.kept = h.rule(r.name) != nil; r.kept {
 			var ok bool
 			if r.channel, ok = h.names.get(r.name); ok {
-				h.dropExpired(r.channel, now)
-				r.after = h.channels.At(r.channel).last
+				c := h.channels.At(r.channel)
+				r.after, r.next = c.last, c.newest
 			} else {
 				r.after = h.untold
 			}
@@ -106,6 +164,58 @@ func (m *Members) list(names [][]byte) {
 		}
 		m.resumed = append(m.resumed, r)
 	}
+}
+
+// maxLate is the number of a channel's late groups above which who resumes has to share one: each group has its items encoded anew.
+const maxLate = 64
+
+// shareLate has the connection join the channels with too many late groups at the number of one that is there already, where no walk
+// has come to what is later: the walks will bring that. When it has seen later items already it gets them again, and there is a
+// gap.
+func (m *Members) shareLate() (gap bool) {
+	for i := range m.resumed {
+		r := &m.resumed[i]
+		if r.after == 0 {
+			continue
+		}
+		best, groups := m.latest(r)
+		if best == 0 || groups < maxLate {
+			continue
+		}
+		gap = gap || best+1 < r.first
+		for r.after = best; r.next != 0 && m.dir.history.entries.At(r.next).seq > best; {
+			r.next = m.dir.history.entries.At(r.next).older
+		}
+	}
+	return gap
+}
+
+// latest returns the highest number of a late group of the channel that no walk has come past, 0 when there is none, and how many
+// late groups the channel has.
+func (m *Members) latest(r *resumed) (best uint64, groups int) {
+	ch, ok := m.dir.find(r.name)
+	if !ok {
+		return 0, 0
+	}
+	li, ok := m.byChannel.get(ch.number)
+	if !ok {
+		return 0, 0
+	}
+	l := m.locals.At(li)
+	walked := uint64(0)
+	if l.walk != nil && len(l.walk.items) > 0 {
+		walked = l.walk.items[len(l.walk.items)-1].seq
+	}
+	for gi := l.groups; gi != 0; gi = m.groups.At(gi).next {
+		after := m.after(gi, m.groups.At(gi))
+		if after > 0 {
+			groups++
+		}
+		if after > walked && after <= r.after {
+			best = max(best, after)
+		}
+	}
+	return best, groups
 }
 
 // joinListed subscribes the connection to each channel of m.resumed, for what comes after its newest item.
@@ -119,55 +229,92 @@ func (m *Members) joinListed(conn uint32, encoder uint8) (subs uint32, ok bool) 
 	return subs, true
 }
 
-// collectSince puts into m.kept what the channels have since the item of that id, and reports whether something may be
-// missing.
-func (m *Members) collectSince(id []byte) (gap bool) {
+// since sets from which number on each channel is to be got by somebody who has seen the item of that id, and reports whether
+// something may be missing.
+func (m *Members) since(id []byte) (gap bool) {
 	h := m.dir.history
+	if n, ok := h.parsePosition(id); ok {
+		for i := range m.resumed {
+			r := &m.resumed[i]
+			r.first = n + 1
+			gap = gap || !r.kept || h.lost(r.channel) > n
+		}
+		return gap
+	}
 	var seen place
-	seq := h.number(id)
+	seq, now := h.number(id), h.now()
 	for _, r := range m.resumed {
-		if p, ok := h.find(r.channel, id, seq); ok && (seen.channel == 0 || p.seq < seen.seq) {
+		if p, ok := h.find(r.channel, id, seq, now); ok && (seen.channel == 0 || p.seq < seen.seq) {
 			seen = p
 		}
 	}
-	for _, r := range m.resumed {
-		first := seen.since
+	for i := range m.resumed {
+		r := &m.resumed[i]
 		switch {
 		case seen.channel == 0 || !r.kept:
-			gap = true
+			r.first, gap = seen.since, true
 		case r.channel == seen.channel:
-			first = seen.seq + 1
-		case r.channel == 0:
-			gap = gap || h.forgotten >= seen.since
+			r.first = seen.seq + 1
 		default:
-			gap = gap || h.channels.At(r.channel).mark.seq >= seen.since
-		}
-		if r.channel != 0 {
-			m.collect(r, first, ^uint32(0))
+			r.first = seen.since
+			gap = gap || h.lost(r.channel) >= seen.since
 		}
 	}
 	return gap
 }
 
-func (m *Members) collectLatest(n int) {
-	for _, r := range m.resumed {
-		if r.channel != 0 {
-			m.collect(r, 0, uint32(min(n, int(^uint32(0)>>1))))
-		}
+// lost returns the highest number of an item of the channel that may have been dropped.
+func (h *history) lost(channel uint32) uint64 {
+	if channel == 0 {
+		return h.forgotten
 	}
+	return h.channels.At(channel).mark.seq
 }
 
-// collect puts into m.kept the channel's newest entries, at most so many, from the number first on.
-func (m *Members) collect(r resumed, first uint64, most uint32) {
+// peek returns the channel's entry that is looked at next, if there is one to be got. expired says that there was, and is not
+// any more.
+func (h *history) peek(r *resumed, now int64) (e *entry, ok, expired bool) {
+	if r.next == 0 {
+		return nil, false, false
+	}
+	e = h.entries.At(r.next)
+	if e.seq < r.first {
+		return nil, false, false
+	}
+	if h.expired(r.next, h.channels.At(r.channel).keep, now) {
+		return nil, false, true
+	}
+	return e, true, false
+}
+
+// collect puts into m.kept what the connection gets of the channels in m.resumed: the newest, as far as bytes allows. It reports
+// whether that is not all.
+func (m *Members) collect(bytes int) (short bool) {
 	h := m.dir.history
-	c := h.channels.At(r.channel)
-	for id := c.newest; id != 0 && most > 0; most-- {
-		e := h.entries.At(id)
-		if e.seq < first {
-			return
+	now := h.now()
+	for spent := 0; ; {
+		var newest *entry
+		var from *resumed
+		for i := range m.resumed {
+			r := &m.resumed[i]
+			if r.left == 0 {
+				continue
+			}
+			e, ok, expired := h.peek(r, now)
+			short = short || expired
+			if ok && (newest == nil || e.seq > newest.seq) {
+				newest, from = e, r
+			}
 		}
-		m.kept = append(m.kept, keptEntry{e.seq, c.name, e.packed, e.given})
-		id = e.older
+		if newest == nil {
+			return short
+		}
+		if spent += len(newest.packed) + itemCost; bytes > 0 && spent > bytes && len(m.kept) > 0 {
+			return true
+		}
+		m.kept = append(m.kept, keptEntry{newest.seq, from.name, newest.packed, newest.given})
+		from.next = newest.older
+		from.left--
 	}
 }
 
@@ -210,21 +357,27 @@ type place struct {
 	seq, since uint64
 }
 
-// find returns the place of the channel's newest item that goes by that id, if it is kept or marked. seq is the number in the
+// find returns the place of the channel's newest item that goes by that id, if it is marked, or one of the maxFind newest. seq is the number in the
 // id, when the history gave it.
-func (h *history) find(channel uint32, id []byte, seq uint64) (p place, ok bool) {
+func (h *history) find(channel uint32, id []byte, seq uint64, now int64) (p place, ok bool) {
 	if channel == 0 {
 		return place{}, false
 	}
 	c := h.channels.At(channel)
-	for ei := c.newest; ei != 0; {
+	for ei, n := c.newest, 0; ei != 0 && n < maxFind; n++ {
 		e := h.entries.At(ei)
 		if !e.given && e.seq == seq || e.named && hasID(e.packed, id) {
+			if e.newer != 0 && h.expired(e.newer, c.keep, now) { // what comes after it is not there any more either
+				return place{}, false
+			}
 			return place{channel, e.seq, e.since}, true
 		}
 		ei = e.older
 	}
 	k := &c.mark
+	if c.oldest != 0 && h.expired(c.oldest, c.keep, now) {
+		return place{}, false
+	}
 	if k.item && (!k.given && k.seq == seq || k.named && hasID(string(k.ids), id)) {
 		return place{channel, k.seq, k.since}, true
 	}

@@ -154,9 +154,13 @@ func (l *Loop) drained(c uint32, s *slot) {
 func (l *Loop) Again(c uint32) {
 	s := l.slots.At(c)
 	s.flags |= flagAgain
-	s.flags &^= flagAwaited
+	s.flags &^= flagAwaited | flagPaused
 	l.readLater(c, s)
 }
+
+// Pause has nothing more read of the connection until Again is called: its client has sent more than its turn. When it shuts down
+// its side, the connection ends.
+func (l *Loop) Pause(c uint32) { l.slots.At(c).flags |= flagPaused }
 
 // Await notes that an answer to the client is on its way: until Again is called nothing more is read, and the connection stays
 // although the client has shut down its side.
@@ -178,7 +182,7 @@ func (l *Loop) read(c uint32, s *slot) {
 		have = l.feed(c, s, l.buf[:have], 0)
 	}
 	whole := true
-	if s.fd >= 0 && s.flags&(flagAgain|flagAwaited) == 0 {
+	if s.fd >= 0 && s.flags&(flagAgain|flagAwaited|flagPaused) == 0 {
 		have, whole = l.readSocket(c, s, have)
 	}
 	switch {
@@ -222,7 +226,7 @@ func (l *Loop) feed(c uint32, s *slot, b []byte, seen int) (left int) {
 	if s.fd < 0 || s.flags&flagFinishing != 0 {
 		return 0
 	}
-	if left = copy(l.buf, b[used:]); left > l.cfg.MaxInput && s.flags&flagAgain == 0 {
+	if left = copy(l.buf, b[used:]); left > l.cfg.MaxInput && s.flags&(flagAgain|flagAwaited|flagPaused) == 0 {
 		l.close(c, stats.CloseBadRequest)
 		return 0
 	}

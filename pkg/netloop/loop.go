@@ -131,6 +131,7 @@ const (
 	flagEOF                   // the client's side is shut down
 	flagDialing               // Dial began it, and it does not stand yet
 	flagAwaited               // Await was called: an answer is on its way
+	flagPaused                // Pause was called
 )
 
 // New makes a loop and starts it. newHandler makes its handler; it is called before New returns and may keep the loop,
@@ -268,7 +269,7 @@ func (l *Loop) onConnections(set int) {
 		}
 		switch {
 		case s.fd < 0:
-		case ev.Events&(unix.EPOLLERR|unix.EPOLLHUP) != 0 && s.flags&flagAwaited != 0: // no read would tell
+		case ev.Events&(unix.EPOLLERR|unix.EPOLLHUP) != 0 && s.flags&(flagAwaited|flagPaused) != 0: // no read would tell
 			l.close(id, stats.CloseClient)
 		case ev.Events&^unix.EPOLLOUT != 0:
 			l.read(id, s)

@@ -12,11 +12,18 @@ import (
 type Budget struct {
 	max   int64
 	used  atomic.Int64
+	peak  atomic.Int64 // of used, about
 	loops atomic.Int64 // that share it
 }
 
 // NewBudget returns a Budget of max bytes.
 func NewBudget(max int64) *Budget { return &Budget{max: max} }
+
+// Used returns the bytes that the queues take now, and about the most that they took since it was called last.
+func (b *Budget) Used() (now, peak int64) {
+	now = b.used.Load()
+	return now, b.peak.Swap(now)
+}
 
 // queues keeps the unsent bytes of slow connections.
 type queues struct {
@@ -62,7 +69,9 @@ func (q *queues) over() bool {
 // spend charges n bytes to the budget, or gives them back.
 func (q *queues) spend(n int) {
 	q.used += int64(n)
-	q.budget.used.Add(int64(n))
+	if used := q.budget.used.Add(int64(n)); used > q.budget.peak.Load() {
+		q.budget.peak.Store(used)
+	}
 }
 
 // share returns the block for key, making a copy of b when there is none.

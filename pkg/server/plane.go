@@ -30,6 +30,7 @@ type plane struct {
 	dir    *hub.Directory
 	loops  []*netloop.Loop
 	counts []*stats.Loop
+	queue  *netloop.Budget
 	gate   *session.Gate // nil: nobody needs a token
 }
 
@@ -45,14 +46,14 @@ func newPlane(o Options) (*plane, error) {
 	if len(o.History) > 0 {
 		p.dir.KeepHistory(hub.HistoryOptions{Rules: o.History, Memory: o.HistoryMemory})
 	}
-	queue := netloop.NewBudget(o.QueueMemory)
+	p.queue = netloop.NewBudget(o.QueueMemory)
 	rate := netloop.NewRate(o.AcceptRate)
 	clients := p.clientOptions()
 	var posts []hub.Loop
 	for i := range o.Loops {
 		counts := new(stats.Loop)
 		cfg := netloop.Config{
-			Log: o.Log, Stats: counts, Limit: p.limit, Rate: rate, Queue: queue,
+			Log: o.Log, Stats: counts, Limit: p.limit, Rate: rate, Queue: p.queue,
 			MaxQueued: o.MaxQueued, Drop: o.Overflow == OverflowDrop, MaxInput: o.MaxHeader,
 		}
 		loop, err := netloop.New(cfg, func(l *netloop.Loop) netloop.Handler {
@@ -108,6 +109,7 @@ func (p *plane) adopt(f *os.File) (netip.AddrPort, error) {
 	}
 	fds, bound, err := netloop.Adopt(fd, len(p.loops))
 	if err != nil {
+		unix.Close(fd)
 		return bound, fmt.Errorf("take over listener %s: %w", f.Name(), err)
 	}
 	return bound, p.accept((*netloop.Loop).ListenAdopted, fds, bound)

@@ -4,6 +4,7 @@ package server
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -28,7 +29,8 @@ const (
 	// endTime is what is left to do after the drain, at most.
 	endTime      = 10 * time.Second
 	reclaimEvery = time.Second
-	minReclaim   = 1000 // connections whose leaving is worth a collection
+	minReclaim   = 1000     // connections whose leaving is worth a collection
+	minUnqueued  = 16 << 20 // bytes of queues whose emptying is
 )
 
 // Server is a running pushd.
@@ -86,7 +88,7 @@ func Start(o Options) (s *Server, err error) {
 	s.run(func() error { s.reclaim(ctx); return nil })
 	s.run(func() error { s.expire(ctx); return nil })
 	if p.gate != nil {
-		for range spareProcs {
+		for range max(1, o.Loops/2) { // loops go first
 			s.run(func() error { p.gate.Run(ctx); return nil })
 		}
 	}
@@ -118,7 +120,10 @@ func fileListener(f *os.File) (net.Listener, error) {
 	if unix, ok := ln.(*net.UnixListener); ok {
 		unix.SetUnlinkOnClose(false) // whoever made it keeps it
 	}
-	return ln, f.Close()
+	if err := f.Close(); err != nil {
+		return nil, errors.Join(fmt.Errorf("take over listener %s: %w", f.Name(), err), ln.Close())
+	}
+	return ln, nil
 }
 
 // listen opens the publish endpoint and then the client listeners.
@@ -253,23 +258,38 @@ func (s *Server) openFiles() int {
 	return s.plane.limit.Connections() + len(s.plane.loops)*(perLoop+len(s.opts.Listen)) + rest
 }
 
-// reclaim gives memory back to the system after many connections have left: once, when their number has fallen to three
-// quarters of its peak or less and has stopped falling. The collector would keep it for a next time that may never come.
+// reclaim gives memory back to the system after many connections have left, or much that waited for slow ones has gone: once, when
+// the number has fallen to three quarters of its peak or less and has stopped falling. The collector would keep it for a next time
+// that may never come.
 func (s *Server) reclaim(ctx context.Context) {
 	tick := time.NewTicker(reclaimEvery)
 	defer tick.Stop()
-	peak, last := 0, 0
+	var connections, queued tide
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
 		}
-		n := s.plane.limit.Connections()
-		if peak = max(peak, s.plane.limit.Peak()); n <= peak*3/4 && n >= last && peak-n >= minReclaim {
+		ebb := connections.out(int64(s.plane.limit.Connections()), int64(s.plane.limit.Peak()), minReclaim)
+		now, peak := s.plane.queue.Used()
+		if queued.out(now, peak, minUnqueued) || ebb {
 			debug.FreeOSMemory()
-			peak = n
 		}
-		last = n
 	}
+}
+
+// tide follows a number that rises and falls.
+type tide struct{ peak, last int64 }
+
+// out reports that the number, now and at its highest since the last call, has gone far down, by least or more, and stopped.
+func (t *tide) out(now, highest, least int64) bool {
+	t.peak = max(t.peak, highest, now)
+	stopped := now >= t.last
+	t.last = now
+	if now > t.peak*3/4 || !stopped || t.peak-now < least {
+		return false
+	}
+	t.peak = now
+	return true
 }

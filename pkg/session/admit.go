@@ -32,6 +32,10 @@ const exposed = "Access-Control-Expose-Headers: " + lastIDName + ", " + gapName 
 func corsFields(rules *origin.Rules) []string {
 	fields := []string{corsNone: "", corsAny: "Access-Control-Allow-Origin: *\r\n" + exposed}
 	for _, o := range rules.List() {
+		if o == "*" || o == "null" { // those pass as any other page, and are never the one that is named
+			fields = append(fields, fields[corsAny])
+			continue
+		}
 		fields = append(fields, "Access-Control-Allow-Origin: "+o+"\r\nAccess-Control-Allow-Credentials: true\r\n"+exposed)
 	}
 	return fields
@@ -219,7 +223,11 @@ func (c *Clients) explain(id uint32, b []byte, err error, text string) string {
 	switch {
 	case errors.Is(err, http1.ErrTLS):
 		c.warn("a client speaks TLS to a plain HTTP listener", id)
-	case bytes.HasPrefix(b, []byte("PROXY ")), bytes.HasPrefix(b, []byte("\r\n\r\n\x00\r\nQUIT\n")):
+	case bytes.HasPrefix(b, []byte("PROXY ")), bytes.HasPrefix(b, []byte("\r\n\r\n\x00")): // the v2 signature, as far as it is judged
+		if c.trusted(c.t.Peer(id).Addr()) {
+			c.warn("a trusted proxy sends more than one PROXY header", id)
+			return "a connection begins with one PROXY header at most"
+		}
 		c.warn("a peer that --trusted-proxies does not name sends the PROXY protocol", id)
 		return "the PROXY protocol is not taken from your address"
 	}

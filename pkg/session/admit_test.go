@@ -204,7 +204,13 @@ func TestProxyProtocol(t *testing.T) {
 			o.Addresses = forwarded.NewPerAddress(1)
 		}
 		f := newFakeWith(t, o)
-		_, c := f.request(header + get)
+		id, c := f.accept(false)
+		for i := 0; i < len(header) && !c.over; i++ {
+			f.write(id, header[i:i+1])
+		}
+		if !c.over {
+			f.write(id, get)
+		}
 		if want := "the PROXY protocol is not taken from your address\n"; !c.finish || !strings.HasSuffix(c.out.String(), want) {
 			t.Errorf("%s from an untrusted peer: %q", name, c.out.String())
 		}
@@ -214,6 +220,10 @@ func TestProxyProtocol(t *testing.T) {
 	_, c := f.request("PROXY TCP4 203.0.113.5 10.0.0.1 400000 7999\r\n" + get)
 	if !c.finish || !strings.HasPrefix(c.out.String(), "HTTP/1.1 400") {
 		t.Errorf("a bad header: %q", c.out.String())
+	}
+	_, c = f.request("PROXY TCP4 203.0.113.5 10.0.0.1 40000 7999\r\nPROXY TCP4 203.0.113.5 10.0.0.1 40000 7999\r\n" + get)
+	if !c.finish || !strings.HasSuffix(c.out.String(), "a connection begins with one PROXY header at most\n") {
+		t.Errorf("two headers: %q", c.out.String())
 	}
 	_, c = f.request(get) // a trusted peer need not send one
 	if !c.held {

@@ -37,6 +37,8 @@ type Transport interface {
 	WakeIn(d time.Duration)
 	// Again has Clients.Data called once more with the bytes that it leaves.
 	Again(c uint32)
+	// Pause has nothing more read of the connection until Again is called.
+	Pause(c uint32)
 	// Await notes that an answer to the client is on its way, so that the connection outlasts the end of what the client sends,
 	// until Again is called.
 	Await(c uint32)
@@ -210,6 +212,7 @@ func (c *Clients) Data(id uint32, b []byte, seen int) (used int) {
 func (c *Clients) heldData(id uint32, cl *client, b []byte) (used int) {
 	switch c.forms[cl.form].kind {
 	case stats.Poll:
+		c.t.Pause(id)
 		return 0
 	case stats.WS:
 		return c.frames(id, b)
@@ -289,13 +292,13 @@ func (c *Clients) Task(t any) {
 	}
 }
 
-// BatchEnd does the next slice of delivering.
+// BatchEnd does the next slice of delivering, and has the next ask for their tokens.
 func (c *Clients) BatchEnd() (more bool) {
 	more, wait := c.members.Step(time.Now())
 	if wait > 0 {
 		c.t.WakeIn(wait)
 	}
-	return more
+	return c.callUp() || more
 }
 
 // Drained tells the hub that a connection has taken all that was sent to it.

@@ -25,31 +25,51 @@ func (c *Clients) poll(id uint32, cl *client, head bool) {
 		c.next(id, cl, !c.forms[f].closes)
 		return
 	}
-	if _, ok := c.subscribe(id, cl, f); !ok || c.pollKept(id, cl) {
+	if c.pollKept(id, cl, f) {
 		return
 	}
+	if _, ok := c.subscribe(id, cl, f); !ok {
+		return
+	}
+	if i := slices.IndexFunc(c.kept, hasAnswer); i >= 0 { // it has come since
+		c.sendKept(id, c.kept[i], c.kept[i].ID, cl.form)
+		if c.forgetKept(); c.alive(id) {
+			c.leavePoll(id, cl)
+		}
+		return
+	}
+	c.forgetKept()
 	c.t.Arm(id, c.untilExpiry(id, timeout))
 	c.t.Hold(id)
 }
 
-// pollKept answers a poll with the first kept item that has an answer for it, if there is one.
-func (c *Clients) pollKept(id uint32, cl *client) bool {
-	i := slices.IndexFunc(c.kept, hasAnswer)
-	if i < 0 {
+// pollKept answers a poll with the first kept item that it has to get, if there is one. Its position is what the next poll goes on
+// from: on several channels the item's own id would not do, for their order is not that of their numbers.
+func (c *Clients) pollKept(id uint32, cl *client, f form) bool {
+	it, position, gap, found := c.members.Oldest(c.query.channels, c.query.from, publish.HTTPResponse)
+	if !found {
 		return false
 	}
-	c.out = c.appendPollAnswer(c.out[:0], c.kept[i], c.forms[cl.form].fields)
-	clear(c.kept)
-	c.t.Send(id, c.out)
-	c.stats.Delivered.Add(1)
-	if c.alive(id) {
-		c.afterPoll(id, cl)
+	if gap {
+		f = gapForm(f)
 	}
+	c.sendKept(id, it, position, f)
+	c.next(id, cl, !c.forms[f].closes)
 	return true
+}
+
+// sendKept answers a poll with a kept item. last is what the next poll goes on from.
+func (c *Clients) sendKept(id uint32, it *publish.Item, last string, f form) {
+	c.out = c.appendPollAnswer(c.out[:0], &it.Response, last, c.forms[f].fields)
+	c.stats.Delivered.Add(1)
+	c.t.Send(id, c.out)
 }
 
 // endPoll answers a poll for which nothing has come.
 func (c *Clients) endPoll(id uint32, cl *client) {
+	if c.draining { // the connection ends with the answer
+		cl.form += pollClose - pollKeep - (cl.form-pollKeep)%3
+	}
 	c.sendNothing(id, cl)
 	if c.alive(id) {
 		c.afterPoll(id, cl)
@@ -64,15 +84,18 @@ func (c *Clients) sendNothing(id uint32, cl *client) {
 	c.t.Send(id, c.out)
 }
 
-// afterPoll takes a connection whose poll is answered out of its channels. It goes on with the next request, of which
-// something may be there already.
-func (c *Clients) afterPoll(id uint32, cl *client) {
+// leavePoll takes a connection whose poll is answered out of its channels. It goes on with the next request.
+func (c *Clients) leavePoll(id uint32, cl *client) {
 	c.members.Leave(cl.subs)
 	c.stats.Move(stats.Poll, stats.HTTP)
 	c.dropExpiry(id)
 	cl.subs, cl.phase = 0, idle
 	c.next(id, cl, !c.forms[cl.form].closes && !c.draining)
-	if c.alive(id) {
+}
+
+// afterPoll is leavePoll for a connection that was held, and of whose next request something may be there already.
+func (c *Clients) afterPoll(id uint32, cl *client) {
+	if c.leavePoll(id, cl); c.alive(id) {
 		c.t.Release(id)
 		c.t.Again(id)
 	}
@@ -84,7 +107,7 @@ func (c *Clients) pollEncoder(f form) hub.Encoder {
 		if !hasAnswer(it) {
 			return dst, hub.Nothing
 		}
-		return c.appendPollAnswer(dst, it, c.forms[f].fields), hub.End
+		return c.appendPollAnswer(dst, &it.Response, it.ID, c.forms[f].fields), hub.End
 	}
 }
 
@@ -93,10 +116,9 @@ func hasAnswer(it *publish.Item) bool {
 	return it.Has(publish.HTTPResponse) && it.Response.Action == publish.Send && it.Response.BodyPatch == ""
 }
 
-// appendPollAnswer appends the item's http-response. fields are further field lines. The item's id goes with it, for the
-// next poll's last-id.
-func (c *Clients) appendPollAnswer(dst []byte, it *publish.Item, fields string) []byte {
-	r := &it.Response
+// appendPollAnswer appends an item's http-response. last, for the next poll's last-id, goes with it; fields are further field
+// lines.
+func (c *Clients) appendPollAnswer(dst []byte, r *publish.Response, last, fields string) []byte {
 	code := r.Code
 	if code < 200 { // none, or an interim one, which is no answer
 		code = 200
@@ -120,8 +142,8 @@ func (c *Clients) appendPollAnswer(dst []byte, it *publish.Item, fields string) 
 	if !bodyless {
 		dst = http1.AppendContentLength(dst, int64(len(r.Body)))
 	}
-	if it.ID != "" {
-		dst = http1.AppendField(dst, lastIDName, it.ID)
+	if last != "" {
+		dst = http1.AppendField(dst, lastIDName, last)
 	}
 	dst = append(append(dst, fields...), "\r\n"...)
 	if bodyless {

@@ -40,6 +40,7 @@ func (c *Clients) parseQuery() error {
 	if len(c.query.channels) == 0 {
 		return errNoChannel
 	}
+	c.query.from.Bytes = c.opts.MaxReplay
 	if id, ok := c.req.Field("Last-Event-ID"); ok && len(id) > 0 {
 		c.query.from.LastID = id
 	}

@@ -23,31 +23,19 @@ const gapEvent = "gap"
 // appendKept appends what a connection of the form f has missed: c.kept, at most MaxReplay bytes of it, the newest. It says so
 // first when that is not all.
 func (c *Clients) appendKept(dst []byte, f form, gap bool) []byte {
-	if len(c.kept) == 0 && !gap {
-		return dst
-	}
-	defer clear(c.kept)
-	first, bytes := len(c.kept), 0
-	for ; first > 0; first-- {
-		if bytes += c.kept[first-1].ContentSize(); bytes > c.opts.MaxReplay {
-			break
-		}
-	}
-	asked := c.query.from.LastID != nil // what last asks for may be less
-	gap = gap || asked && first > 0
-	encode := c.encode[f]
+	defer c.forgetKept()
 	var starts []int
 	var block []byte
-	for _, it := range c.kept[first:] {
-		start := len(block)
-		b, effect := encode(block, it)
-		if effect != hub.Deliver { // nothing for it, or an end, which was for those who were there
+	for _, it := range c.kept {
+		b, effect := c.encode[f](block, it)
+		if len(b) == len(block) || effect == hub.End && f == webSocket { // an end was for those who were there
 			continue
 		}
-		block, starts = b, append(starts, start)
+		starts = append(starts, len(block))
+		block = b
 	}
 	for len(starts) > 0 && len(block)-starts[0] > c.opts.MaxReplay {
-		starts, gap = starts[1:], gap || asked
+		starts, gap = starts[1:], gap || c.query.from.LastID != nil // what last asks for may be less
 	}
 	if gap {
 		dst = c.appendGap(dst, f)
@@ -57,6 +45,17 @@ func (c *Clients) appendKept(dst []byte, f form, gap bool) []byte {
 	}
 	c.stats.Delivered.Add(uint64(len(starts)))
 	return append(dst, block[starts[0]:]...)
+}
+
+// maxKept is the number of items for which room is kept between two that resume.
+const maxKept = 1024
+
+// forgetKept lets go of what a connection has missed.
+func (c *Clients) forgetKept() {
+	clear(c.kept)
+	if c.kept = c.kept[:0]; cap(c.kept) > maxKept {
+		c.kept = nil
+	}
 }
 
 // appendGap appends the news of a gap as the form has it: an event of that type, or a text message; a raw stream gets the

@@ -155,6 +155,66 @@ func TestPollResumes(t *testing.T) {
 	}
 }
 
+// Items of several channels come one at a time, each of them, whatever was under way together.
+func TestPollOfSeveralChannelsGetsOn(t *testing.T) {
+	f := newRemembering(t, 10)
+	f.get("/events?channel=a")
+	f.publish(every("a", "", "m1"), every("b", "", "m2"))
+	f.publish(every("a", "own", "m3"))
+	last, got := "none", ""
+	for range 8 {
+		_, c := f.request("GET /poll?channel=a&channel=b&last-id=" + last + host)
+		if c.held {
+			break
+		}
+		all, bodies := responses(t, c.out.String())
+		if gap := all[0].Header.Get("Event-Gap"); (gap == "true") != (last == "none") {
+			t.Errorf("after %s: gap %q", last, gap)
+		}
+		got += bodies[0] + " "
+		last = all[0].Header.Get("Last-Event-ID")
+	}
+	if got != "m1 m2 m3 " {
+		t.Errorf("polls got %s", got)
+	}
+	_, c := f.request("GET /poll?channel=a&last=1" + host)
+	if _, bodies := responses(t, c.out.String()); len(bodies) != 1 || bodies[0] != "m3" {
+		t.Errorf("last=1: %q", c.out.String())
+	}
+}
+
+// What resumed connections have got is not held on to.
+func TestReplayIsLetGo(t *testing.T) {
+	f := newRemembering(t, 5000)
+	for i := range 5000 {
+		f.publish(stream(fmt.Sprint(i)))
+	}
+	f.clients.opts.MaxReplay = 1 << 20
+	for _, target := range []string{"/poll?channel=a&last-id=unknown", "/events?channel=a&last-id=unknown", "/ws?channel=a&last-id=unknown"} {
+		f.request("GET " + target + " HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n")
+		for _, it := range f.clients.kept[:cap(f.clients.kept)] {
+			if it != nil {
+				t.Fatalf("%s: an item is kept alive", target)
+			}
+		}
+		if cap(f.clients.kept) > maxKept {
+			t.Errorf("%s: room for %d items is kept", target, cap(f.clients.kept))
+		}
+	}
+}
+
+// An event that ended its stream is an event to those who come back.
+func TestEventWithCloseIsResumed(t *testing.T) {
+	f := newRemembering(t, 10)
+	last := closeItem("")
+	last.ID, last.Formats, last.Event = "i2", last.Formats|publish.SSE, publish.Event{Data: "bye"}
+	f.publish(every("a", "i1", "x"), last, every("a", "i3", "y"))
+	_, c := f.get("/events?channel=a&last-id=i1")
+	if got := body(t, c); got != "id: i2\ndata: bye\n\nid: i3\ndata: y\n\n" {
+		t.Errorf("%q", got)
+	}
+}
+
 // What is kept may be far more than a connection may have queued: it gets the newest, and knows.
 func TestReplayIsBounded(t *testing.T) {
 	f := newRemembering(t, 100)

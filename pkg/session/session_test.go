@@ -32,6 +32,7 @@ type fakeConn struct {
 	broken bool          // the next write finds it closed
 
 	awaited bool // an answer is on its way
+	paused  bool // nothing is read
 	peer    netip.Addr
 }
 
@@ -107,12 +108,15 @@ func (f *fakeTransport) SendShared(_ uint64, conns []uint32, b []byte) (written,
 func (f *fakeTransport) WakeIn(time.Duration) {}
 
 func (f *fakeTransport) Hold(id uint32)                          { f.conn(id).held = true }
-func (f *fakeTransport) Release(id uint32)                       { f.conn(id).held = false }
+func (f *fakeTransport) Pause(id uint32)                         { f.conn(id).paused = true }
 func (f *fakeTransport) Close(id uint32, why stats.CloseReason)  { f.end(id, false, why) }
 func (f *fakeTransport) Finish(id uint32, why stats.CloseReason) { f.end(id, true, why) }
 func (f *fakeTransport) Arm(id uint32, d time.Duration)          { f.conn(id).armed = d }
 func (f *fakeTransport) Quiet(id uint32) time.Duration           { return f.conn(id).quiet }
-func (f *fakeTransport) Again(id uint32)                         { f.conn(id).again, f.conn(id).awaited = true, false }
+func (f *fakeTransport) Again(id uint32) {
+	c := f.conn(id)
+	c.again, c.awaited, c.paused = true, false, false
+}
 
 var testOptions = Options{
 	MaxHeader: 1 << 10, HeaderTimeout: 10 * time.Second, IdleTimeout: 60 * time.Second,
@@ -130,6 +134,14 @@ func newFakeWith(t testing.TB, o Options) *fakeTransport {
 	f.dir.SetLoops([]hub.Loop{fakePost{f}})
 	f.clients = New(o, f, f.dir, 0, f.stats)
 	return f
+}
+
+// Release fails on a connection that is not held: a loop closes it.
+func (f *fakeTransport) Release(id uint32) {
+	if c := f.conn(id); !c.held {
+		f.t.Errorf("connection %d is released and was not held", id)
+	}
+	f.conn(id).held = false
 }
 
 // accept opens a connection.

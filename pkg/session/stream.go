@@ -52,7 +52,6 @@ func (c *Clients) subscribe(id uint32, cl *client, f form) (gap, ok bool) {
 
 // join subscribes the connection to all of the request's channels, or to none.
 func (c *Clients) join(id uint32, cl *client, f form) (gap, ok bool) {
-	c.kept = c.kept[:0]
 	if q := &c.query; q.from.LastID != nil || q.from.Latest > 0 {
 		cl.subs, c.kept, gap, ok = c.members.Resume(id, q.channels, uint8(f), uint8(gapForm(f)), q.from, c.kept)
 		return gap, ok

@@ -121,7 +121,7 @@ func (c *Clients) askFor(id uint32, cl *client) {
 	c.t.Await(id)
 	a := c.asks.Put(id)
 	if c.asked == maxAsked {
-		a.state = waiting
+		a.state = waiting // for callUp
 		c.queue = append(c.queue, id)
 		return
 	}
@@ -158,14 +158,19 @@ func (c *Clients) findToken() (tok []byte, ok bool) {
 
 var cookieName = []byte("Cookie")
 
-// answerAsk takes the Gate's answer, and asks for one of those who wait.
+// answerAsk takes the Gate's answer.
 func (c *Clients) answerAsk(v *verdict) {
 	c.asked--
 	if a := c.asks.Find(v.id); a != nil && a.state == asked && a.ticket == v.ticket { // else the connection is gone
 		a.state, a.verdict = answered, v
 		c.goOn(v.id)
 	}
-	for len(c.queue) > 0 {
+}
+
+// callUp has as many of those who wait ask as the Gate has room for. It runs when the requests of a batch are served, so that whoever
+// was called up before and did not ask has cost nobody's turn. It reports whether some go on.
+func (c *Clients) callUp() (more bool) {
+	for room := maxAsked - c.asked; room > 0 && len(c.queue) > 0; {
 		id := c.queue[0]
 		if c.queue = c.queue[1:]; len(c.queue) == 0 {
 			c.queue = nil
@@ -173,14 +178,17 @@ func (c *Clients) answerAsk(v *verdict) {
 		if a := c.asks.Find(id); a != nil && a.state == waiting {
 			c.asks.Drop(id)
 			c.goOn(id)
-			return
+			room--
+			more = true
 		}
 	}
+	return more
 }
 
 // goOn goes on with the request of a connection that waited.
 func (c *Clients) goOn(id uint32) {
 	c.table.At(id).phase = reading
+	c.t.Arm(id, c.opts.HeaderTimeout) // that of the head is over, and must not come between
 	c.t.Again(id)
 }
 

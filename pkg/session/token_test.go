@@ -53,11 +53,19 @@ func (f *fakeTransport) judge(n int) {
 		case <-time.After(10 * time.Second):
 			f.t.Fatal("the Gate does not answer")
 		}
+		f.settle()
+	}
+}
+
+// settle does what loops do at the end of a batch, until nothing is left.
+func (f *fakeTransport) settle() {
+	for more := true; more; {
 		for id, c := range f.conns {
 			if c.again && !c.over {
 				f.write(id, "")
 			}
 		}
+		more = f.clients.BatchEnd()
 	}
 }
 
@@ -188,6 +196,65 @@ func TestManyAskForAToken(t *testing.T) {
 	}
 	if f.clients.asks.Len() != 0 || f.clients.asked != 0 || len(f.clients.queue) != 0 {
 		t.Errorf("%d asks, %d asked, %d wait", f.clients.asks.Len(), f.clients.asked, len(f.clients.queue))
+	}
+}
+
+// When those who are called up leave, or are turned away, their turn goes to the next.
+func TestTurnToAskIsPassedOn(t *testing.T) {
+	for name, meanwhile := range map[string]func(f *fakeTransport){
+		"they leave": func(f *fakeTransport) {
+			for id, c := range f.conns {
+				if a := f.clients.asks.Find(id); c.again && !c.over && a.state == notAsked {
+					f.end(id, false, stats.CloseClient)
+				}
+			}
+		},
+		"pushd stops": func(f *fakeTransport) { f.clients.Task(&Drain{Left: 1}) },
+	} {
+		f := newStalled(t)
+		get := "GET /events?channel=a&token=" + tokenFor(t, time.Hour, "a") + host
+		for range 2*maxAsked + 100 {
+			f.request(get)
+		}
+		for range maxAsked {
+			q := <-f.clients.opts.Gate.questions
+			v := &verdict{id: q.id, ticket: q.ticket}
+			v.claims, v.err = f.clients.opts.Gate.opts.Key.Verify(q.token, time.Now(), 0)
+			f.clients.Task(v)
+		}
+		f.clients.BatchEnd() // calls up as many
+		meanwhile(f)
+		f.settle()
+		asking := len(f.clients.opts.Gate.questions)
+		if want := min(maxAsked, 100); name == "they leave" && (asking != want || f.clients.asked != want) {
+			t.Errorf("%s: %d ask (%d), %d wait", name, asking, f.clients.asked, len(f.clients.queue))
+		}
+		if name != "pushd stops" {
+			continue
+		}
+		if len(f.clients.queue) > 0 || f.clients.asked > 0 {
+			t.Errorf("%s: %d ask, %d wait", name, f.clients.asked, len(f.clients.queue))
+		}
+		for id, c := range f.conns {
+			if c.out.Len() == 0 {
+				t.Errorf("%s: connection %d has no answer", name, id)
+			}
+		}
+	}
+}
+
+// The deadline of a head that came in time does not end a request whose token took long.
+func TestDeadlineWhileATokenIsChecked(t *testing.T) {
+	f := newGuarded(t)
+	id, c := f.request("GET /events?channel=a&token=" + tokenFor(t, time.Hour, "a") + host)
+	c.armed = 0
+	f.clients.Task(<-f.verdicts)
+	if c.armed != testOptions.HeaderTimeout {
+		t.Errorf("deadline %v, want a new one of %v", c.armed, testOptions.HeaderTimeout)
+	}
+	f.settle()
+	if !c.held {
+		t.Errorf("connection %d: %q", id, c.out.String())
 	}
 }
 

@@ -17,7 +17,8 @@ import (
 )
 
 const (
-	minSecretBytes = 32 // RFC 7518 3.2: as many as the hash has
+	minSecretBytes = 32      // RFC 7518 3.2: as many as the hash has
+	maxSecretBytes = 4 << 10 // a larger file is another one
 	minRSABits     = 2048
 	maxRSABits     = 8192 // the cost of a check grows with the square: 8192 bits take 16 times as long as 2048
 )
@@ -111,6 +112,9 @@ func parseMaterial(b []byte) (*Key, error) {
 	if len(b) < minSecretBytes {
 		return nil, fmt.Errorf("a secret of %d bytes is too short, RFC 7518 section 3.2 demands %d for HS256: make one with openssl rand -base64 32",
 			len(b), minSecretBytes)
+	}
+	if len(b) > maxSecretBytes {
+		return nil, fmt.Errorf("a secret of %d bytes is too long, at most %d are allowed: is it the right file?", len(b), maxSecretBytes)
 	}
 	return newKey(jwt.SigningMethodHS256, b), nil
 }

@@ -82,6 +82,7 @@ func TestRefusedKeys(t *testing.T) {
 		"empty":                   {"", "token key: it is empty"},
 		"short":                   {"correct horse", "token key: a secret of 13 bytes is too short, RFC 7518 section 3.2 demands 32 for HS256: make one with openssl rand -base64 32"},
 		"31 bytes":                {strings.Repeat("s", 31), "token key: a secret of 31 bytes is too short, RFC 7518 section 3.2 demands 32 for HS256: make one with openssl rand -base64 32"},
+		"a whole file of it":      {strings.Repeat("\x00", 5000), "token key: a secret of 5000 bytes is too long, at most 4096 are allowed: is it the right file?"},
 		"empty base64":            {"base64:", "token key: it is empty"},
 		"broken base64":           {"base64:" + secret, "token key: what follows base64: is not base64"},
 		"two alphabets":           {"base64:" + strings.Repeat("ab+_", 20), "token key: what follows base64: is not base64"},
