@@ -34,6 +34,9 @@ func TestTide(t *testing.T) {
 
 // What waited for clients who did not read is given back to the system when they are gone.
 func TestMemoryOfSlowClientsComesBack(t *testing.T) {
+	if raced {
+		t.Skip("the race detector keeps memory of its own")
+	}
 	s, ctl := startServer(t, func(o *Options) { o.MaxQueued, o.QueueMemory, o.Overflow = 4<<20, 256<<20, OverflowDrop })
 	defer s.Shutdown()
 	defer ctl.Close()
