@@ -1,6 +1,7 @@
 package server
 
 import (
+	"bufio"
 	"context"
 	"fmt"
 	"io"
@@ -94,4 +95,68 @@ func TestPollsPipelined(t *testing.T) {
 			t.Fatalf("body of answer %d: %v", i, err)
 		}
 	}
+}
+
+// Whatever a client says it saw last, it gets a clear answer, and its neighbour what is published.
+func TestStrangeLastEventIDs(t *testing.T) {
+	s, ctl := startServer(t, func(o *Options) {
+		o.History, o.HistoryMemory = []hub.HistoryRule{{Pattern: "*", Items: 10}}, 1<<20
+	})
+	defer s.Shutdown()
+	defer ctl.Close()
+	neighbour := open(t, s.addr(), "/stream?channel=a", "event: message\ndata: stream open\n\n")
+	for i := range 3 {
+		if _, err := ctl.Publish(t.Context(), []publish.Item{streamItem("a", fmt.Sprint("m", i, "\n"))}); err != nil {
+			t.Fatal(err)
+		}
+		want(t, neighbour, fmt.Sprint("m", i, "\n"))
+	}
+	all := "data: m0"
+	p := dialPoller(t, s.addr())
+	p.ask("GET /events?channel=a&last=1 HTTP/1.1\r\nHost: x\r\n\r\n")
+	own := readUntil(t, p.r, "data: m2")
+	_, own, _ = strings.Cut(own, "\nid: ")
+	own, _, _ = strings.Cut(own, "\n")
+	epoch, _, _ := strings.Cut(own, "-")
+	for name, tt := range map[string]struct{ id, want string }{
+		"its own":           {own, "retry: "},
+		"another epoch":     {"zzzzzzzzz-2", "event: gap"},
+		"the future":        {epoch + "-99", "event: gap"},
+		"a future position": {epoch + ".99", "event: gap"},
+		"a position":        {epoch + ".2", "data: m2"},
+		"not a number":      {epoch + "-x", "event: gap"},
+		"number 0":          {epoch + "-0", "event: gap"},
+		"7 KB":              {strings.Repeat("x", 7<<10), "event: gap"},
+		"10 KB":             {strings.Repeat("x", 10<<10), "HTTP/1.1 431 "},
+		"control bytes":     {"a\x01b", "HTTP/1.1 400 "},
+		"not UTF-8":         {"\xff\xfe", "event: gap"},
+	} {
+		p := dialPoller(t, s.addr())
+		p.ask("GET /events?channel=a HTTP/1.1\r\nHost: x\r\nLast-Event-ID: " + tt.id + "\r\n\r\n")
+		got := readUntil(t, p.r, tt.want)
+		if tt.want == "event: gap" {
+			readUntil(t, p.r, all)
+		} else if strings.Contains(got, "event: gap") {
+			t.Errorf("%s: a gap in %q", name, got)
+		}
+		p.Close()
+	}
+	if _, err := ctl.Publish(t.Context(), []publish.Item{streamItem("a", "at last\n")}); err != nil {
+		t.Fatal(err)
+	}
+	want(t, neighbour, "at last\n")
+}
+
+// readUntil reads until text has come, and returns everything.
+func readUntil(t *testing.T, r *bufio.Reader, text string) string {
+	t.Helper()
+	var got strings.Builder
+	for !strings.Contains(got.String(), text) {
+		b, err := r.ReadByte()
+		if err != nil {
+			t.Fatalf("%q has not come, but %q, %v", text, got.String(), err)
+		}
+		got.WriteByte(b)
+	}
+	return got.String()
 }
