@@ -33,6 +33,7 @@ const (
 	CloseAction                         // an item's close action, or a held response that ended
 	CloseOverload                       // above a limit of pushd or of the system: answered 503, or not at all
 	CloseExpired                        // its token has expired
+	CloseBackend                        // its backend's answer broke off
 	CloseDrain                          // pushd is stopping
 
 	numCloseReasons
@@ -51,6 +52,7 @@ var closeReasons = [numCloseReasons]string{
 	CloseAction:      "close-action",
 	CloseOverload:    "overload",
 	CloseExpired:     "token-expired",
+	CloseBackend:     "backend",
 	CloseDrain:       "drain",
 }
 
@@ -67,13 +69,17 @@ type DropReason uint8
 
 // The reasons for not delivering an item to a subscription.
 const (
-	DropQueueFull DropReason = iota // the connection's queue was full, and the overflow rule is drop
+	DropQueueFull     DropReason = iota // the connection's queue was full, and the overflow rule is drop
+	DropFiltered                        // a filter of the subscription kept it out
+	DropSubscriptions                   // no item: a backend's subscription beyond --max-subscriptions
 
 	numDropReasons
 )
 
 var dropReasons = [numDropReasons]string{
-	DropQueueFull: "queue-full",
+	DropQueueFull:     "queue-full",
+	DropFiltered:      "filtered",
+	DropSubscriptions: "subscriptions",
 }
 
 // String returns the reason's key in Snapshot.Dropped.

@@ -1,0 +1,215 @@
+package proxy
+
+import (
+	"context"
+	"crypto/tls"
+	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"path/filepath"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"holdfast/pkg/route"
+)
+
+const (
+	idleTimeout  = 55 * time.Second // Pushpin's
+	tlsSessions  = 64               // remembered for each TLS configuration
+	tcpKeepAlive = 30 * time.Second
+)
+
+// transportKey tells apart the targets that must not share connections. Plain ones of either trust share a Transport, which
+// pools by address; those with TLS have one each, which pools by the name that the certificate was checked for.
+type transportKey struct {
+	untrusted                       bool
+	addr, certificate, key          string
+	tls, insecure, trustConnectHost bool
+}
+
+func keyOf(t *route.Target) transportKey {
+	if !t.TLS {
+		return transportKey{untrusted: t.Untrusted}
+	}
+	return transportKey{
+		untrusted: t.Untrusted, tls: true, addr: t.Addr, insecure: t.Insecure, trustConnectHost: t.TrustConnectHost,
+		certificate: t.ClientCert, key: t.ClientKey,
+	}
+}
+
+// transport returns the Transport for a target.
+func (p *Proxy) transport(t *route.Target) *http.Transport {
+	k := keyOf(t)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	tr := p.transports[k]
+	if tr == nil {
+		tr = p.newTransport(k)
+		p.transports[k] = tr
+	}
+	return tr
+}
+
+func (p *Proxy) newTransport(k transportKey) *http.Transport {
+	d := &dialer{p: p, key: k, net: net.Dialer{Timeout: p.opt.ConnectTimeout, KeepAlive: tcpKeepAlive}}
+	if k.untrusted {
+		d.net.Control = control
+	}
+	tr := &http.Transport{
+		DialContext:            d.dial,
+		DisableCompression:     true,
+		MaxIdleConns:           p.opt.MaxIdle,
+		MaxIdleConnsPerHost:    p.opt.MaxIdle,
+		IdleConnTimeout:        idleTimeout,
+		MaxResponseHeaderBytes: int64(p.opt.MaxResponseHead),
+	}
+	if k.tls {
+		d.tls = p.tlsConfig(k)
+		tr.DialTLSContext = d.dialTLS
+	}
+	return tr
+}
+
+func (p *Proxy) tlsConfig(k transportKey) *tls.Config {
+	c := &tls.Config{
+		MinVersion:         tls.VersionTLS12,
+		RootCAs:            p.opt.RootCAs,
+		InsecureSkipVerify: k.insecure, // the route's own parameter
+		ClientSessionCache: tls.NewLRUClientSessionCache(tlsSessions),
+		NextProtos:         []string{"http/1.1"},
+	}
+	if k.certificate != "" {
+		certificate, key := p.file(k.certificate), p.file(k.key)
+		// Read for each handshake, so that a renewed one is used.
+		c.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+			pair, err := tls.LoadX509KeyPair(certificate, key)
+			return &pair, err
+		}
+	}
+	return c
+}
+
+// file is a file that the routes file names.
+func (p *Proxy) file(name string) string {
+	if filepath.IsAbs(name) {
+		return name
+	}
+	return filepath.Join(p.opt.Dir, name)
+}
+
+// dialer makes the connections of a Transport.
+type dialer struct {
+	p   *Proxy
+	key transportKey
+	net net.Dialer
+	tls *tls.Config
+}
+
+func (d *dialer) dial(ctx context.Context, _, addr string) (net.Conn, error) {
+	nc, err := d.connect(ctx, addr)
+	if err != nil {
+		return nil, err
+	}
+	return d.p.track(nc), nil
+}
+
+// connect ends with the proxy, because a dial that nobody waits for any more goes on.
+func (d *dialer) connect(ctx context.Context, addr string) (net.Conn, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(d.p.ctx, cancel)()
+	nc, err := d.net.DialContext(ctx, "tcp", addr)
+	if err != nil {
+		return nil, &dialError{err}
+	}
+	return nc, nil
+}
+
+// dialTLS connects to the target. The host of addr is the name that the certificate has to be for.
+func (d *dialer) dialTLS(ctx context.Context, _, addr string) (net.Conn, error) {
+	nc, err := d.connect(ctx, d.key.addr)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, d.p.opt.ConnectTimeout)
+	defer cancel()
+	defer context.AfterFunc(d.p.ctx, cancel)()
+	config := d.tls.Clone()
+	config.ServerName, _, err = net.SplitHostPort(addr)
+	if err != nil {
+		_ = nc.Close()
+		return nil, &tlsError{err}
+	}
+	tc := tls.Client(nc, config)
+	if err := tc.HandshakeContext(ctx); err != nil {
+		_ = nc.Close()
+		return nil, &tlsError{err}
+	}
+	return d.p.track(tc), nil
+}
+
+// conn is a connection to a backend that ends its user's request body when it is closed. When a connection breaks, net/http
+// closes it and then waits for its own goroutine, which may be waiting for the client. The end is io.EOF, because any error would
+// stand in the place of what net/http knows; nothing can be written any more that would look complete.
+type conn struct {
+	net.Conn
+	open   *atomic.Int64 // connections
+	closed atomic.Bool
+	user   atomic.Pointer[attempt]
+}
+
+func (p *Proxy) track(nc net.Conn) *conn {
+	p.stats.Connections.Add(1)
+	return &conn{Conn: nc, open: &p.stats.Connections}
+}
+
+// Close closes the connection.
+func (c *conn) Close() error {
+	err := c.Conn.Close()
+	if c.closed.CompareAndSwap(false, true) {
+		c.open.Add(-1)
+		if a := c.user.Load(); a != nil {
+			a.stopBody(io.EOF)
+		}
+	}
+	return err
+}
+
+// control is called with the address that a connection is about to be made to.
+func control(_, address string, _ syscall.RawConn) error {
+	ap, err := netip.ParseAddrPort(address)
+	if err != nil || denied(ap.Addr()) {
+		return errBlocked
+	}
+	return nil
+}
+
+// deniedNets are networks that no untrusted target may be in, besides those that netip knows.
+var deniedNets = []netip.Prefix{
+	netip.MustParsePrefix("0.0.0.0/8"),      // this host
+	netip.MustParsePrefix("100.64.0.0/10"),  // shared by a provider's customers (RFC 6598)
+	netip.MustParsePrefix("192.0.0.0/24"),   // protocol assignments (RFC 6890)
+	netip.MustParsePrefix("198.18.0.0/15"),  // benchmarks (RFC 2544)
+	netip.MustParsePrefix("240.0.0.0/4"),    // reserved, with the broadcast address
+	netip.MustParsePrefix("64:ff9b::/96"),   // IPv4 behind NAT64 (RFC 6052)
+	netip.MustParsePrefix("64:ff9b:1::/48"), // the same (RFC 8215)
+	netip.MustParsePrefix("2001::/32"),      // Teredo
+	netip.MustParsePrefix("2002::/16"),      // 6to4
+}
+
+// denied reports whether an untrusted target may not be at the address. To Pushpin's list it adds what else leads to this host
+// or into its network.
+func denied(a netip.Addr) bool {
+	a = a.Unmap().WithZone("")
+	if a.IsLoopback() || a.IsPrivate() || a.IsLinkLocalUnicast() || a.IsMulticast() || a.IsUnspecified() {
+		return true
+	}
+	for _, n := range deniedNets {
+		if n.Contains(a) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,180 @@
+package proxy
+
+import (
+	"context"
+	"crypto/x509"
+	"log/slog"
+	"net/http"
+	"os"
+	"strings"
+	"sync"
+	"time"
+
+	"holdfast/pkg/exchange"
+	"holdfast/pkg/grip"
+	"holdfast/pkg/route"
+)
+
+// Options say how a Proxy works. A zero number means its default.
+type Options struct {
+	Log *slog.Logger
+
+	Concurrency     int           // requests of a route that are at its backends at once; default 1,000
+	MaxWaitingBytes int64         // of all requests that wait for their turn; default 256 MiB
+	Timeout         time.Duration // in which a backend has to take the next bytes of a request, or answer; default 60 s
+	ConnectTimeout  time.Duration // for the connection, and for the TLS handshake; default 10 s
+	MaxIdle         int           // idle connections to backends; default 256
+	MaxResponseHead int           // bytes; default 64 KiB
+
+	RootCAs *x509.CertPool // that backends' certificates are checked against; nil for those of the system
+	Dir     string         // that file names of the routes file are relative to
+
+	Debug    bool // error answers say the cause, for all routes
+	AutoCORS bool // as aco, for all routes
+
+	SigKey      *grip.SigKey      // for routes without one; nil for no signature
+	SigIss      string            // for routes without one; default "pushpin"
+	UpstreamKey *grip.UpstreamKey // of GRIP proxies before this one; nil: none is trusted
+
+	DropRoute  bool   // accept_pushpin_route is on
+	CDNLoop    string // the token of cdn_loop
+	Proto      grip.ForwardedProto
+	For        grip.ForwardedFor
+	ForTrusted grip.ForwardedFor // for clients that UpstreamKey trusts
+}
+
+func (o Options) withDefaults() Options {
+	def := func(n *int, value int) {
+		if *n <= 0 {
+			*n = value
+		}
+	}
+	def(&o.Concurrency, 1000)
+	def(&o.MaxIdle, 256)
+	def(&o.MaxResponseHead, 64<<10)
+	if o.MaxWaitingBytes <= 0 {
+		o.MaxWaitingBytes = 256 << 20
+	}
+	if o.Timeout <= 0 {
+		o.Timeout = time.Minute
+	}
+	if o.ConnectTimeout <= 0 {
+		o.ConnectTimeout = 10 * time.Second
+	}
+	if o.SigIss == "" {
+		o.SigIss = "pushpin"
+	}
+	return o
+}
+
+// Proxy is the backend side of all exchanges.
+type Proxy struct {
+	opt    Options
+	log    reporter
+	stats  Stats
+	gates  gates
+	ctx    context.Context // ends with Close
+	cancel context.CancelFunc
+
+	mu         sync.Mutex
+	transports map[transportKey]*http.Transport
+	keys       map[string]*grip.SigKey // by sig_key as routes have it
+}
+
+// New returns a Proxy. Nothing happens before the first Start.
+func New(o Options) *Proxy {
+	p := &Proxy{
+		opt:        o.withDefaults(),
+		log:        reporter{log: o.Log},
+		transports: make(map[transportKey]*http.Transport),
+		keys:       make(map[string]*grip.SigKey),
+	}
+	p.gates.max, p.gates.maxBytes, p.gates.routes = p.opt.Concurrency, p.opt.MaxWaitingBytes, make(map[string]*gate)
+	p.stats.waiting = &p.gates.waiting
+	p.ctx, p.cancel = context.WithCancel(context.Background())
+	return p
+}
+
+// Stats returns the counters, which go on counting.
+func (p *Proxy) Stats() *Stats { return &p.stats }
+
+// Start takes the backend side of x, whose Route is a *route.Route with a Backend among its targets. It never blocks. The
+// exchange ends with one of the last events that exchange.Kind names, or with none when it is abandoned.
+func (p *Proxy) Start(x *exchange.Exchange) {
+	p.stats.Requests.Add(1)
+	id := x.Route.(*route.Route).ID
+	switch p.gates.enter(id, x) {
+	case admitted:
+		go p.run(id, x)
+	case refused:
+		j := p.job(x)
+		j.fail(&failure{cause: CauseBusy, status: http.StatusServiceUnavailable, text: "Too many requests are waiting."})
+		x.Done()
+	case ended:
+		x.End(false)
+		x.Done()
+	case queued:
+	}
+}
+
+// run serves x and then those that wait for its place.
+func (p *Proxy) run(id string, x *exchange.Exchange) {
+	for ; x != nil; x = p.gates.next(id) {
+		p.stats.InFlight.Add(1)
+		p.job(x).run()
+		p.stats.InFlight.Add(-1)
+		x.Done()
+	}
+}
+
+// Close ends all exchanges and waits for their goroutines. Answers that have not begun break off, so it comes before the end of
+// the loops.
+func (p *Proxy) Close() {
+	for _, x := range p.gates.close() {
+		x.End(false)
+		x.Done()
+	}
+	p.cancel()
+	p.gates.inside.Wait()
+	p.Reload()
+}
+
+// Reload has files be read again that routes name, and closes idle connections, because their targets may be gone.
+func (p *Proxy) Reload() {
+	p.mu.Lock()
+	transports := p.transports
+	p.transports, p.keys = make(map[transportKey]*http.Transport), make(map[string]*grip.SigKey)
+	p.mu.Unlock()
+	for _, tr := range transports {
+		tr.CloseIdleConnections()
+	}
+}
+
+// sig returns the token for Grip-Sig of a request, "" when there is no key.
+func (p *Proxy) sig(r *route.Route) (string, error) {
+	key, err := p.sigKey(r.SigKey)
+	if key == nil || err != nil {
+		return "", err
+	}
+	issuer := r.SigIss
+	if issuer == "" {
+		issuer = p.opt.SigIss
+	}
+	return key.Sign(issuer, time.Now().Add(grip.SigLifetime))
+}
+
+func (p *Proxy) sigKey(spec string) (*grip.SigKey, error) {
+	if spec == "" {
+		return p.opt.SigKey, nil
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if key := p.keys[spec]; key != nil {
+		return key, nil
+	}
+	key, err := grip.ParseSigKey(spec, func(path string) ([]byte, error) { return os.ReadFile(p.file(path)) })
+	if err == nil {
+		p.keys[strings.Clone(spec)] = key
+	}
+	return key, err
+}
