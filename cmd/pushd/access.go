@@ -114,7 +114,7 @@ func (e *effective) admission() error {
 	if e.PublishFile != nil && !loopback(e.PublishListen) && e.PublishToken == "" {
 		return fmt.Errorf("publish endpoint on %s: it is not a loopback address: that needs --publish-token-file, or anybody could publish", e.PublishListen)
 	}
-	if e.TokenKey != nil || e.anonymous {
+	if e.TokenKey != nil || e.anonymous || e.Routes != "" { // with routes the file decides
 		return nil
 	}
 	for _, address := range slices.Concat(e.Listen, e.inherited) {

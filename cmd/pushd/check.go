@@ -59,6 +59,13 @@ func (e *effective) settings() []setting {
 		text("publish-listen", publish),
 		number("loops", e.Loops),
 		number("max-connections", e.MaxConnections),
+		text("routes", e.Routes),
+		flagged("skip-unserved-routes", e.SkipUnserved),
+		text("backend-timeout", durationText(e.BackendTimeout)),
+		number("backend-concurrency", e.BackendConcurrency),
+		text("sig-key", set(e.SigKey != nil)),
+		text("sig-iss", e.SigIssuer),
+		text("upstream-key", set(e.UpstreamKey != nil)),
 		number("max-subscriptions", e.MaxSubscriptions),
 		number("max-channels", e.MaxChannels),
 		number("max-per-address", e.MaxPerAddress),
@@ -102,6 +109,14 @@ func texts[T any](name string, values []T) setting {
 		all = append(all, fmt.Sprint(v))
 	}
 	return setting{name, all, strings.Join(all, " ")}
+}
+
+// set says of a secret that there is one.
+func set(given bool) string {
+	if given {
+		return "set"
+	}
+	return ""
 }
 
 // keyText is what may be shown of a key: the algorithm.

@@ -48,6 +48,9 @@ func newApp() *cli.App {
 		}
 		e.Manager = systemd{}
 		e.Log = newLogger(c.App.ErrWriter, e.logLevel, e.logFormat)
+		for _, w := range e.keyWarnings() {
+			e.Log.Warn(w)
+		}
 		return run(c.Context, e.Options)
 	}
 	a.Commands = []*cli.Command{{
@@ -74,6 +77,13 @@ func settingFlags(d server.Options) []cli.Flag {
 		stringFlag("publish-listen", d.PublishListen, "take published items over HTTP at `ADDRESS`, or off", ""),
 		intFlag("loops", d.Loops, "event loops", "the number of CPUs"),
 		intFlag("max-connections", d.MaxConnections, "client connections held at the same time", "the limit on open files less 256"),
+		stringFlag("routes", "", "serve by the routes in `FILE`, as Pushpin's; without it channels are served directly", ""),
+		boolFlag("skip-unserved-routes", "leave out routes that ask for what is not served"),
+		durationFlag("backend-timeout", d.BackendTimeout, "in which a backend has to go on with a request or its answer"),
+		intFlag("backend-concurrency", d.BackendConcurrency, "requests of one route at its backends at the same time; more wait", ""),
+		stringFlag("sig-key", "", "sign what backends get (Grip-Sig) with `KEY`: a secret, base64:SECRET or file:PATH", ""),
+		stringFlag("sig-iss", d.SigIssuer, "issuer `NAME` in these signatures", ""),
+		stringFlag("upstream-key", "", "trust GRIP proxies in front that sign with `KEY`", ""),
 		intFlag("max-subscriptions", d.MaxSubscriptions, "channels of one connection", ""),
 		intFlag("max-channels", d.MaxChannels, "channels with subscribers, 0 for no limit", "no limit"),
 		intFlag("max-per-address", d.MaxPerAddress, "connections from one client address (IPv6: from one /64), 0 for no limit", "no limit"),

@@ -28,12 +28,25 @@ func main() {
 // process and its group, and the process gets both.
 const sameSignal = 500 * time.Millisecond
 
-// handleSignals makes the first SIGINT or SIGTERM call drain, and the second one end the process at once. SIGHUP is ignored:
-// there is nothing to reload, and a terminal that goes away is no reason to drop clients.
+// hangups tells of a SIGHUP.
+var hangups = make(chan struct{}, 1)
+
+// handleSignals makes the first SIGINT or SIGTERM call drain, and the second one end the process at once. SIGHUP has the routes
+// file read again, if there is one; a terminal that goes away is no reason to drop clients.
 func handleSignals(drain func()) {
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
-	signal.Ignore(syscall.SIGPIPE, syscall.SIGHUP) // a log whose reader left must not end the daemon
+	signal.Ignore(syscall.SIGPIPE) // a log whose reader left must not end the daemon
+	hup := make(chan os.Signal, 1)
+	signal.Notify(hup, syscall.SIGHUP)
+	go func() {
+		for range hup {
+			select {
+			case hangups <- struct{}{}:
+			default: // one is enough
+			}
+		}
+	}()
 	go func() {
 		<-signals
 		drain()

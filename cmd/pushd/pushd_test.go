@@ -78,6 +78,7 @@ func TestDefaultsAreThoseOfTheServer(t *testing.T) {
 		t.Errorf("Log = %v, Listen = %v, Socket = %q", got.Log, got.Listen, got.Socket)
 	}
 	got.Listen, want.Listen, got.Socket, got.Log, want.Log, got.Manager = nil, nil, "", nil, nil, nil
+	got.Reload = nil
 	if a, b := mustJSON(t, got), mustJSON(t, want); a != b {
 		t.Errorf("options = %s\nwant     %s", a, b)
 	}
@@ -107,6 +108,13 @@ var everySetting = []struct {
 	{"publish-listen", "off", `"off"`, func(o server.Options) any { return o.PublishListen }, ""},
 	{"loops", "7", `7`, func(o server.Options) any { return o.Loops }, 7},
 	{"max-connections", "11", `11`, func(o server.Options) any { return o.MaxConnections }, 11},
+	{"routes", "/x/routes", `"/x/routes"`, func(o server.Options) any { return o.Routes }, "/x/routes"},
+	{"skip-unserved-routes", "true", `true`, func(o server.Options) any { return o.SkipUnserved }, true},
+	{"backend-timeout", "7s", `"7s"`, func(o server.Options) any { return o.BackendTimeout }, 7 * time.Second},
+	{"backend-concurrency", "70", `70`, func(o server.Options) any { return o.BackendConcurrency }, 70},
+	{"sig-key", testSecret, `"` + testSecret + `"`, func(o server.Options) any { return o.SigKey != nil }, true},
+	{"sig-iss", "me", `"me"`, func(o server.Options) any { return o.SigIssuer }, "me"},
+	{"upstream-key", testSecret, `"` + testSecret + `"`, func(o server.Options) any { return o.UpstreamKey != nil }, true},
 	{"max-subscriptions", "21", `21`, func(o server.Options) any { return o.MaxSubscriptions }, 21},
 	{"max-channels", "22", `22`, func(o server.Options) any { return o.MaxChannels }, 22},
 	{"max-per-address", "23", `23`, func(o server.Options) any { return o.MaxPerAddress }, 23},

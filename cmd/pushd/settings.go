@@ -86,6 +86,7 @@ func (cfg *config) effective(c *cli.Context) (*effective, error) {
 	e.MaxPerAddress = r.number("max-per-address", 0, 1<<30)
 	e.AcceptRate = r.number("accept-rate", 0, 1<<30)
 	e.anonymous = c.Bool("anonymous")
+	r.routes(e)
 	r.access(e)
 	r.history(e)
 	e.logLevel = r.choice("log-level", "debug", "info", "warn", "error")
@@ -104,6 +105,9 @@ func (r *reader) consistent(e *effective) {
 			app.FormatSize(int64(e.MaxQueued)), app.FormatSize(e.QueueMemory))
 	}
 	limit, spare := server.FileLimit(), server.SpareFiles(e.Loops, len(e.Listen))
+	if e.Routes != "" {
+		spare += server.BackendFiles(e.BackendConcurrency)
+	}
 	if r.cfg.sourceOf(r.c, "max-connections").Kind == fromDefault {
 		e.MaxConnections = max(1, limit-spare)
 	}

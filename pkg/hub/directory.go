@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"hash/maphash"
 	"math/bits"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -47,6 +48,7 @@ type Directory struct {
 	published atomic.Uint64
 	channels  atomic.Int64
 	most      int64    // channels at the same time; 0: no limit
+	lastIDs   bool     // are kept in mind
 	history   *history // nil: nothing is kept
 	births    atomic.Uint32
 }
@@ -62,7 +64,8 @@ type shard struct {
 
 type record struct {
 	name  string
-	loops uint64 // bit i: loop i has subscribers
+	last  *string // id of the last item, "" for one without; nil: there was none, or it is not kept in mind
+	loops uint64  // bit i: loop i has subscribers
 	birth uint32
 }
 
@@ -70,6 +73,24 @@ type record struct {
 // way to subscribers: above it Publish waits.
 func NewDirectory(maxBytes int64) *Directory {
 	return &Directory{seed: maphash.MakeSeed(), room: semaphore.NewWeighted(maxBytes), maxBytes: maxBytes}
+}
+
+// KeepLastIDs has the Directory keep the id of the last item of each channel in mind while somebody subscribes. It is called before
+// anything is subscribed or published.
+func (d *Directory) KeepLastIDs() { d.lastIDs = true }
+
+// LastID returns the id of the last item that was published to the channel called name since it has subscribers. known is false
+// when there was none, or the last one had no id.
+func (d *Directory) LastID(name string) (id string, known bool) {
+	s, _ := d.shard(maphash.String(d.seed, name))
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	number, ok := s.ids.get(name)
+	if !ok || s.recs.At(number).last == nil {
+		return "", false
+	}
+	id = *s.recs.At(number).last
+	return id, id != ""
 }
 
 // SetMaxChannels bounds the channels that have subscribers, before anything is subscribed; 0 is no limit.
@@ -131,6 +152,10 @@ func (d *Directory) post(dl *Delivery) bool {
 	}
 	rec := s.recs.At(id)
 	dl.channel = channel{id<<shardBits | i, rec.birth}
+	if d.lastIDs {
+		last := strings.Clone(dl.Item.ID)
+		rec.last = &last
+	}
 	loops := rec.loops
 	dl.loops.Store(int32(bits.OnesCount64(loops)))
 	for ; loops != 0; loops &= loops - 1 {

@@ -2,6 +2,7 @@ package hub
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strconv"
 	"testing"
@@ -54,6 +55,7 @@ type recordSink struct {
 	ended []uint32
 	keys  []uint64
 	items []int
+	each  []string
 
 	behind map[uint32]bool // connections that have something waiting after every send
 }
@@ -69,12 +71,27 @@ func (s *recordSink) Deliver(key uint64, conns []uint32, b []byte, items int) (h
 	return len(conns), behind
 }
 
+// DeliverEach gives every second connection every item.
+func (s *recordSink) DeliverEach(conns []uint32, items []*publish.Item, handed []int) (behind int) {
+	for _, c := range conns {
+		for i, it := range items {
+			if it == nil || c%2 == 0 {
+				continue
+			}
+			s.each = append(s.each, fmt.Sprintf("%d %s", c, it.Stream.Content))
+			handed[i]++
+		}
+	}
+	return 0
+}
+
 func (s *recordSink) End(conns []uint32) { s.ended = append(s.ended, conns...) }
 
 // noSink takes everything and does nothing.
 type noSink struct{}
 
 func (noSink) Deliver(_ uint64, conns []uint32, _ []byte, _ int) (int, int) { return len(conns), 0 }
+func (noSink) DeliverEach([]uint32, []*publish.Item, []int) int             { return 0 }
 func (noSink) End([]uint32)                                                 {}
 
 // plain appends the content of the http-stream format and obeys its close action; a hint is nothing.

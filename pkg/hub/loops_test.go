@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"holdfast/pkg/publish"
 	"holdfast/pkg/stats"
 )
 
@@ -47,6 +48,10 @@ func (l *liveLoop) Deliver(_ uint64, conns []uint32, b []byte, _ int) (handed, b
 		}
 	}
 	return len(conns), 0
+}
+
+func (l *liveLoop) DeliverEach([]uint32, []*publish.Item, []int) int {
+	panic("every kind has an encoder")
 }
 
 func (l *liveLoop) End([]uint32) {}

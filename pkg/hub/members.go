@@ -16,7 +16,8 @@ const (
 	End                   // it gets the encoded bytes, if any, and its connection ends
 )
 
-// Encoder appends to dst what an item looks like to one kind of subscriber.
+// Encoder appends to dst what an item looks like to one kind of subscriber. A kind without an Encoder (nil) gets its items one by
+// one, by Sink.DeliverEach.
 type Encoder func(dst []byte, it *publish.Item) ([]byte, Effect)
 
 // Sink takes what a walk hands out.
@@ -25,6 +26,9 @@ type Sink interface {
 	// returns to how many connections b was written or queued, and how many of those are behind: what was sent to them
 	// waits to be taken.
 	Deliver(key uint64, conns []uint32, b []byte, items int) (handed, behind int)
+	// DeliverEach takes the items, in their order, to each of the connections as they are for that one. Items that are nil are
+	// not for them. It adds to handed, by item, how many got it, and returns how many of the connections are behind.
+	DeliverEach(conns []uint32, items []*publish.Item, handed []int) (behind int)
 	// End ends each of the connections in good order.
 	End(conns []uint32)
 }
@@ -49,9 +53,10 @@ type Members struct {
 	spare      []*walk
 	spareBytes int // of those
 	walkKey    uint64
-	conns      []uint32    // scratch: one slice of a walk
-	resumed    []resumed   // scratch of Resume
-	kept       []keptEntry // the same
+	conns      []uint32        // scratch: one slice of a walk
+	each       []*publish.Item // scratch: the items for one slice
+	resumed    []resumed       // scratch of Resume
+	kept       []keptEntry     // the same
 }
 
 // local is a channel with subscribers in this loop.
@@ -119,6 +124,9 @@ func (m *Members) join(conn uint32, name []byte, encoder uint8, subs uint32, aft
 	m.stats.Subscriptions.Add(1)
 	return id, true
 }
+
+// LastID is that of the Directory.
+func (m *Members) LastID(name string) (id string, known bool) { return m.dir.LastID(name) }
 
 // group returns the channel's group of that encoder for what comes after that number, making it when there is none.
 func (m *Members) group(li uint32, encoder uint8, after uint64) uint32 {

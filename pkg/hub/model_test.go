@@ -143,6 +143,10 @@ func (s modelSink) note(c *modelConn, items []int, encoder string) {
 	}
 }
 
+func (s modelSink) DeliverEach([]uint32, []*publish.Item, []int) int {
+	panic("every kind has an encoder")
+}
+
 func (s modelSink) End(conns []uint32) {
 	for _, id := range conns {
 		if c := s.open[s.loop][id]; c != nil {

@@ -91,6 +91,10 @@ func (r *replay) encoder(encoder uint8) Encoder {
 
 type replaySink struct{ *replay }
 
+func (s replaySink) DeliverEach([]uint32, []*publish.Item, []int) int {
+	panic("every kind has an encoder")
+}
+
 func (s replaySink) End([]uint32) {}
 
 func (s replaySink) Deliver(_ uint64, conns []uint32, b []byte, _ int) (handed, behind int) {

@@ -31,6 +31,7 @@ type walk struct {
 	inBlock []bool // which items are in the block
 	count   int    // how many are
 	end     bool   // the last of them ends the connections
+	each    bool   // the group has no encoder: inBlock says which items it gets
 
 	reached int       // subscribers of this walk, so far
 	behind  int       // those of them that are behind
@@ -117,18 +118,36 @@ func (m *Members) step(w *walk) (work int) {
 		work += 1 + len(w.items)/itemsPerWork
 	}
 	m.conns = m.conns[:0]
-	for w.cursor != 0 && len(m.conns) < sliceConns {
+	slice := sliceConns
+	if w.each { // each costs as much as a walk for one
+		slice = max(1, sliceConns/len(w.items))
+	}
+	for w.cursor != 0 && len(m.conns) < slice {
 		s := m.subs.At(w.cursor)
 		m.conns = append(m.conns, s.conn)
 		w.cursor = s.next
 	}
 	// From here on connections may leave, these and others: Leave moves the cursor, groupGone ends the group.
-	n, behind := len(m.conns), 0
+	w.reached += len(m.conns)
+	if w.each {
+		w.behind += m.deliverEach(w)
+		work += len(w.items) * len(m.conns)
+	} else {
+		w.behind += m.deliver(w)
+		work += len(m.conns)
+	}
+	if w.cursor == 0 {
+		w.group = 0
+	}
+	return work
+}
+
+// deliver hands the walk's block to m.conns, and returns how many of them are behind.
+func (m *Members) deliver(w *walk) (behind int) {
+	n := len(m.conns)
 	if len(w.block) > 0 {
 		n, behind = m.sink.Deliver(w.key, m.conns, w.block, w.count)
 	}
-	w.reached += len(m.conns)
-	w.behind += behind
 	for i, in := range w.inBlock {
 		if in {
 			w.handed[i] += n
@@ -137,10 +156,22 @@ func (m *Members) step(w *walk) (work int) {
 	if w.end {
 		m.sink.End(m.conns)
 	}
-	if w.cursor == 0 {
-		w.group = 0
+	return behind
+}
+
+// deliverEach hands the walk's items to m.conns one by one.
+func (m *Members) deliverEach(w *walk) (behind int) {
+	m.each = m.each[:0]
+	for i, d := range w.items {
+		if w.inBlock[i] {
+			m.each = append(m.each, &d.Item)
+		} else {
+			m.each = append(m.each, nil)
+		}
 	}
-	return work + len(m.conns)
+	behind = m.sink.DeliverEach(m.conns, m.each, w.handed)
+	clear(m.each)
+	return behind
 }
 
 // begin makes a walk of the items that wait.
@@ -178,11 +209,17 @@ func (m *Members) enter(w *walk, gi uint32) {
 	m.walkKey++
 	w.key = m.walkKey
 	after := m.after(gi, g)
+	encode := m.encoders[g.encoder]
+	w.each = encode == nil
 	for _, d := range w.items {
 		var effect Effect
-		late := after != 0 && d.seq <= after // it has had that
-		if !w.end && !late {                 // what comes after the end reaches nobody
-			w.block, effect = m.encoders[g.encoder](w.block, &d.Item)
+		late := after != 0 && d.seq <= after // it has had those
+		switch {
+		case late, w.end: // what comes after the end reaches nobody
+		case w.each:
+			effect = Deliver
+		default:
+			w.block, effect = encode(w.block, &d.Item)
 		}
 		w.inBlock = append(w.inBlock, effect != Nothing)
 		if effect != Nothing {

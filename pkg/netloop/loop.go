@@ -428,6 +428,9 @@ func (l *Loop) Disarm(c uint32) {
 	}
 }
 
+// Behind reports whether something waits in the connection's queue.
+func (l *Loop) Behind(c uint32) bool { return l.slots.At(c).queue != 0 }
+
 // Quiet returns the time since something was last written to the connection or queued for it: none, while something waits
 // in its queue.
 func (l *Loop) Quiet(c uint32) time.Duration {

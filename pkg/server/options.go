@@ -9,6 +9,7 @@ import (
 	"syscall"
 	"time"
 
+	"holdfast/pkg/grip"
 	"holdfast/pkg/hub"
 	"holdfast/pkg/origin"
 	"holdfast/pkg/stats"
@@ -66,6 +67,15 @@ type Options struct {
 	PublishToken string   // that HTTP publishers have to show; "": none
 	PublishHosts []string // further names of the publish endpoint in Host
 
+	Routes             string            // path of the routes file; "": channels are served directly
+	SkipUnserved       bool              // routes with parameters that are not served are left out, and do not stop the start
+	BackendTimeout     time.Duration     // in which a backend has to go on with a request or its answer
+	BackendConcurrency int               // requests of one route that are at its backends at the same time
+	SigKey             *grip.SigKey      // signs what backends get; nil: nothing does, but for routes with a key of their own
+	SigIssuer          string            // in these signatures
+	UpstreamKey        *grip.UpstreamKey // of GRIP proxies in front of this one; nil: none is trusted
+	Reload             <-chan struct{}   `json:"-"` // has the routes file read again; nil: only its changes do
+
 	History       []hub.HistoryRule // which channels keep what was published
 	HistoryMemory int64             // bytes of what all channels keep
 
@@ -86,6 +96,13 @@ func SpareFiles(loops, addresses int) int {
 	const clients, perLoop, usual = 256, 6, 32
 	return clients + max(0, loops*(perLoop+addresses)-usual)
 }
+
+// BackendFiles is the number of file descriptors kept back for connections to backends: those of one route that hangs, and idle
+// ones.
+func BackendFiles(concurrency int) int { return concurrency + idleBackends }
+
+// idleBackends is the number of connections to backends that may be idle.
+const idleBackends = 256
 
 // MaxLoops is the largest number of event loops.
 const MaxLoops = hub.MaxLoops
@@ -117,10 +134,15 @@ func NewOptions() Options {
 		DrainTimeout:    10 * time.Second,
 
 		MaxSubscriptions: 20,
-		AllowOrigin:      new(origin.Rules),
-		TokenCookie:      "pushd-token",
-		TokenGrace:       10 * time.Second,
-		HistoryMemory:    64 << 20,
+
+		BackendTimeout:     time.Minute,
+		BackendConcurrency: 1000,
+		SigIssuer:          "pushpin",
+
+		AllowOrigin:   new(origin.Rules),
+		TokenCookie:   "pushd-token",
+		TokenGrace:    10 * time.Second,
+		HistoryMemory: 64 << 20,
 
 		Log: slog.New(slog.DiscardHandler),
 	}

@@ -32,6 +32,7 @@ type plane struct {
 	counts []*stats.Loop
 	queue  *netloop.Budget
 	gate   *session.Gate // nil: nobody needs a token
+	routes *routes       // nil: channels are served directly
 }
 
 // post is a loop as the directory sees it.
@@ -40,9 +41,12 @@ type post struct{ loop *netloop.Loop }
 func (p post) Post(d *hub.Delivery) { p.loop.Post(d) }
 
 // newPlane starts the loops. They hold nobody until listen is called.
-func newPlane(o Options) (*plane, error) {
-	p := &plane{opts: o, limit: netloop.NewLimit(o.MaxConnections), dir: hub.NewDirectory(maxUndelivered)}
+func newPlane(o Options, r *routes) (*plane, error) {
+	p := &plane{opts: o, routes: r, limit: netloop.NewLimit(o.MaxConnections), dir: hub.NewDirectory(maxUndelivered)}
 	p.dir.SetMaxChannels(o.MaxChannels)
+	if r != nil {
+		p.dir.KeepLastIDs()
+	}
 	if len(o.History) > 0 {
 		p.dir.KeepHistory(hub.HistoryOptions{Rules: o.History, Memory: o.HistoryMemory})
 	}
@@ -85,6 +89,9 @@ func (p *plane) clientOptions() session.Options {
 	if o.TokenKey != nil {
 		p.gate = session.NewGate(session.GateOptions{Key: o.TokenKey, Cookie: o.TokenCookie, Grace: o.TokenGrace, Loops: o.Loops})
 		clients.Gate = p.gate
+	}
+	if p.routes != nil {
+		clients.Routes, clients.Backend = &p.routes.table, p.routes.proxy
 	}
 	return clients
 }

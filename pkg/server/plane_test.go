@@ -22,7 +22,7 @@ func startPlane(t testing.TB, change func(*Options)) (*plane, string) {
 	if change != nil {
 		change(&o)
 	}
-	p, err := newPlane(o)
+	p, err := newPlane(o, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -73,8 +73,14 @@ func Start(o Options) (s *Server, err error) {
 	if err != nil {
 		return nil, err
 	}
-	p, err := newPlane(o)
+	r, err := newRoutes(o)
 	if err != nil {
+		socket.Close()
+		return nil, err
+	}
+	p, err := newPlane(o, r)
+	if err != nil {
+		r.close()
 		socket.Close()
 		return nil, err
 	}
@@ -87,6 +93,9 @@ func Start(o Options) (s *Server, err error) {
 	s.run(func() error { return ctl.Serve(ctx, socket) })
 	s.run(func() error { s.reclaim(ctx); return nil })
 	s.run(func() error { s.expire(ctx); return nil })
+	if r != nil {
+		s.run(func() error { r.run(ctx, o.Reload); return nil })
+	}
 	if p.gate != nil {
 		for range max(1, o.Loops/2) { // loops go first
 			s.run(func() error { p.gate.Run(ctx); return nil })
@@ -210,6 +219,7 @@ func (s *Server) notify(state string) {
 func (s *Server) end() {
 	s.stop()
 	s.wg.Wait()
+	s.plane.routes.close()
 	s.plane.stop()
 }
 

@@ -183,6 +183,17 @@ func (c *Clients) address(id uint32) (addr netip.Addr, forRequest bool) {
 
 var forwardedName = []byte("X-Forwarded-For")
 
+// secure reports whether a trusted proxy says that the client's connection is encrypted.
+func (c *Clients) secure(id uint32) bool {
+	if len(c.opts.Trusted) == 0 || !c.trusted(c.t.Peer(id).Addr()) {
+		return false
+	}
+	proto, _ := c.req.Field("X-Forwarded-Proto")
+	return bytes.EqualFold(proto, https) || bytes.EqualFold(proto, wss)
+}
+
+var https, wss = []byte("https"), []byte("wss")
+
 func (c *Clients) trusted(addr netip.Addr) bool {
 	for _, p := range c.opts.Trusted {
 		if p.Contains(addr) {
@@ -238,12 +249,13 @@ func (c *Clients) explain(id uint32, b []byte, err error, text string) string {
 const warnEvery = time.Second
 
 // warn logs something about the connection's client, at most once a second.
-func (c *Clients) warn(what string, id uint32) {
+func (c *Clients) warn(what string, id uint32, attrs ...any) {
 	now := time.Now()
 	if now.Sub(c.warned) < warnEvery {
 		c.unsaid++
 		return
 	}
-	c.opts.Log.Warn(what, slog.String("client", c.t.Peer(id).String()), slog.Int("warnings_left_out", c.unsaid))
+	attrs = append(attrs, slog.String("client", c.t.Peer(id).String()), slog.Int("warnings_left_out", c.unsaid))
+	c.opts.Log.Warn(what, attrs...)
 	c.warned, c.unsaid = now, 0
 }

@@ -1,14 +1,18 @@
 package session
 
 import (
+	"context"
 	"log/slog"
 	"net/netip"
+	"sync/atomic"
 	"time"
 
+	"holdfast/pkg/exchange"
 	"holdfast/pkg/http1"
 	"holdfast/pkg/hub"
 	"holdfast/pkg/origin"
 	"holdfast/pkg/publish"
+	"holdfast/pkg/route"
 	"holdfast/pkg/slab"
 	"holdfast/pkg/stats"
 	"holdfast/pkg/ws"
@@ -33,6 +37,8 @@ type Transport interface {
 	Arm(c uint32, d time.Duration)
 	// Quiet returns the time since something was last written to the connection.
 	Quiet(c uint32) time.Duration
+	// Behind reports whether something waits in the connection's queue.
+	Behind(c uint32) bool
 	// WakeIn has Clients.BatchEnd called in d at the latest.
 	WakeIn(d time.Duration)
 	// Again has Clients.Data called once more with the bytes that it leaves.
@@ -66,6 +72,10 @@ type Options struct {
 	Addresses   Addresses      // limits the connections from one address; nil: nothing does
 	Trusted     []netip.Prefix // proxies that may say for whom they speak
 	Connections func() int     // of the daemon, for the demo page
+
+	Routes  *atomic.Pointer[route.Table] // by which requests are served; nil: all directly
+	Backend Backend                      // of routes that have one
+	Context context.Context              // ends what backends do
 }
 
 // Clients is the clients of one loop.
@@ -81,6 +91,8 @@ type Clients struct {
 	asks     slab.Table[ask]       // of those whose token is being checked
 	expiries slab.Table[int64]     // Unix time at which a held one's token expires
 	peers    slab.Table[peer]      // of those whose other end somebody has to know
+	proxied  slab.Table[proxied]   // of those whose request a backend has
+	grips    slab.Table[gripHold]  // of those that a backend holds
 	draining bool
 	drained  uint32 // connections before this number have been told to go
 
@@ -95,6 +107,7 @@ type Clients struct {
 	req          http1.Request // the request in hand
 	query        query         // its parameters
 	text         []byte        // their decoded bytes
+	fixed        [][]byte      // channels of its route, whatever it names; nil: none are fixed
 	cors         cors          // what its answer says to pages of other origins
 	expiry       time.Time     // of its token; zero: it has none
 	forwardedFor [][]byte      // scratch: its X-Forwarded-For
@@ -121,12 +134,13 @@ type client struct {
 type phase uint8
 
 const (
-	none    phase = iota // no connection has this number
-	fresh                // accepted, no part of a request has arrived
-	reading              // part of a request head has arrived
-	asking               // a request waits for the check of its token
-	idle                 // between two requests
-	held                 // gets what is published
+	none     phase = iota // no connection has this number
+	fresh                 // accepted, no part of a request has arrived
+	reading               // part of a request head has arrived
+	asking                // a request waits for the check of its token
+	proxying              // a backend has its request
+	idle                  // between two requests
+	held                  // gets what is published
 )
 
 // maxPipelined is the number of requests answered for one connection before the others have their turn.
@@ -136,6 +150,9 @@ const maxPipelined = 4
 func New(opts Options, t Transport, dir *hub.Directory, loop int, st *stats.Loop) *Clients {
 	if opts.Log == nil {
 		opts.Log = slog.New(slog.DiscardHandler)
+	}
+	if opts.Context == nil {
+		opts.Context = context.Background()
 	}
 	if opts.Origins == nil {
 		opts.Origins = new(origin.Rules)
@@ -170,6 +187,8 @@ func (c *Clients) Data(id uint32, b []byte, seen int) (used int) {
 		return c.heldData(id, cl, b)
 	case asking:
 		return 0
+	case proxying:
+		return c.requestBody(id, b)
 	case fresh:
 		n, ok := c.proxyHeader(id, cl, b)
 		if !ok {
@@ -199,6 +218,8 @@ func (c *Clients) Data(id uint32, b []byte, seen int) (used int) {
 			return len(b)
 		case cl.phase == asking: // it comes again
 			return used
+		case cl.phase == proxying:
+			return used + m + c.requestBody(id, b[used+m:])
 		case cl.phase == held:
 			return used + m + c.heldData(id, cl, b[used+m:])
 		}
@@ -241,6 +262,8 @@ func (c *Clients) Gone(id uint32) {
 	}
 	c.dropExpiry(id)
 	c.dropPeer(id)
+	c.dropProxied(id)
+	c.dropGrip(id, cl)
 	c.table.Drop(id)
 }
 
@@ -268,8 +291,14 @@ func (c *Clients) Due(id uint32) {
 		c.dismiss(id, 408, "the request head did not arrive in "+c.opts.HeaderTimeout.String(), "", stats.CloseTimeoutHead)
 	case idle:
 		c.t.Close(id, stats.CloseTimeoutIdle)
+	case proxying:
+		c.proxyDue(id)
 	case held:
 		switch {
+		case cl.form == gripResponse:
+			c.gripTimeout(id, cl)
+		case cl.form >= gripChunked && cl.form < gripResponse:
+			c.gripKeepAlive(id, cl)
 		case c.expired(id):
 			c.expire(id, cl)
 		case c.forms[cl.form].kind == stats.Poll:
@@ -280,7 +309,8 @@ func (c *Clients) Due(id uint32) {
 	}
 }
 
-// Task takes an item to deliver (*hub.Delivery), a step of the shutdown (*Drain), or what the Gate says of a token.
+// Task takes an item to deliver (*hub.Delivery), a step of the shutdown (*Drain), what the Gate says of a token, or a
+// backend of a request.
 func (c *Clients) Task(t any) {
 	switch t := t.(type) {
 	case *hub.Delivery:
@@ -289,6 +319,8 @@ func (c *Clients) Task(t any) {
 		c.drain(t)
 	case *verdict:
 		c.answerAsk(t)
+	case *exchange.Event:
+		c.backendSays(t)
 	}
 }
 
@@ -302,7 +334,13 @@ func (c *Clients) BatchEnd() (more bool) {
 }
 
 // Drained tells the hub that a connection has taken all that was sent to it.
-func (c *Clients) Drained(id uint32) { c.members.CaughtUp(c.table.At(id).subs) }
+func (c *Clients) Drained(id uint32) {
+	cl := c.table.At(id)
+	if cl.phase == proxying {
+		c.answerTaken(id)
+	}
+	c.members.CaughtUp(cl.subs)
+}
 
 // Deliver writes the encoded items to the connections: the hub decides, the transport writes.
 func (c *Clients) Deliver(key uint64, conns []uint32, b []byte, items int) (handed, behind int) {
@@ -380,10 +418,13 @@ func (c *Clients) drain(d *Drain) {
 			continue
 		}
 		share--
-		if c.forms[cl.form].kind == stats.Poll {
+		switch {
+		case cl.form == gripResponse:
+			c.gripTimeout(id, cl)
+		case c.forms[cl.form].kind == stats.Poll:
 			c.endPoll(id, cl)
-			continue
+		default:
+			c.endStream(id, cl, stats.CloseDrain)
 		}
-		c.endStream(id, cl, stats.CloseDrain)
 	}
 }

@@ -20,9 +20,14 @@ const (
 	streamChunked             // the raw stream
 	streamPlain
 	webSocket
-	pollKeep    // one answer, after which the connection stays
-	pollKeepOld // the same for a client of HTTP/1.0, which wants to be told
-	pollClose   // one answer, after which it does not
+	gripChunked     // a stream that a backend holds, HTTP/1.1
+	gripPlain       // the same, HTTP/1.0
+	gripEachChunked // one with filters: what it gets is decided for each
+	gripEachPlain
+	gripResponse // a response that a backend holds
+	pollKeep     // one answer, after which the connection stays
+	pollKeepOld  // the same for a client of HTTP/1.0, which wants to be told
+	pollClose    // one answer, after which it does not
 
 	numPolls = 6 // these three, and the same for those who have missed something
 )
@@ -48,6 +53,12 @@ func newForms(corsFields []string) []hold {
 		streamPlain: {kind: stats.Stream, opening: []byte(streamOpen), keepAlive: []byte(sse.KeepAlive)},
 		webSocket:   {kind: stats.WS, keepAlive: ws.AppendFrame(nil, ws.Ping, ""), last: ws.AppendClose(nil, ws.CodeGoingAway, "")},
 	}
+	forms = append(forms,
+		hold{kind: stats.Stream, chunked: true, last: []byte(http1.FinalChunk)},
+		hold{kind: stats.Stream},
+		hold{kind: stats.Stream, chunked: true, last: []byte(http1.FinalChunk)},
+		hold{kind: stats.Stream},
+		hold{kind: stats.Poll})
 	for _, cors := range corsFields {
 		for _, fields := range []string{cors, gapField + cors} {
 			forms = append(forms,
@@ -91,6 +102,9 @@ func (c *Clients) encoders() []hub.Encoder {
 		streamChunked: c.chunks(appendStream),
 		streamPlain:   appendStream,
 		webSocket:     appendMessage,
+		gripChunked:   c.chunks(appendStream),
+		gripPlain:     appendStream,
+		gripResponse:  nil, // as those with filters: see DeliverEach
 	}
 	for f := range c.forms[len(all):] {
 		all = append(all, c.pollEncoder(pollKeep+form(f)))

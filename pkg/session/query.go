@@ -37,6 +37,9 @@ func (c *Clients) parseQuery() error {
 			return fmt.Errorf("bad parameter %s: %w", key, err)
 		}
 	}
+	if c.fixed != nil {
+		c.query.channels = append(c.query.channels[:0], c.fixed...)
+	}
 	if len(c.query.channels) == 0 {
 		return errNoChannel
 	}

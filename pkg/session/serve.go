@@ -2,6 +2,7 @@ package session
 
 import (
 	"fmt"
+	"time"
 
 	"holdfast/pkg/demo"
 )
@@ -29,10 +30,22 @@ const allowField = "Allow: GET, HEAD, OPTIONS\r\n"
 
 // serve answers the request in hand, holds it, or has its token checked: then it comes back here.
 func (c *Clients) serve(id uint32, cl *client) {
+	c.cors, c.fixed, c.expiry = corsNone, nil, time.Time{}
+	if c.opts.Routes != nil {
+		c.serveRoute(id, cl)
+		return
+	}
+	c.serveDirect(id, cl)
+}
+
+// serveDirect serves channels without a backend.
+func (c *Clients) serveDirect(id uint32, cl *client) {
 	r := &c.req
 	e, found := endpoints[string(r.Path)]
+	if c.fixed != nil {
+		e, found = c.fixedEndpoint(), true
+	}
 	method := string(r.Method)
-	c.cors = corsNone
 	if e.subscribes && !c.checkOrigin(id, cl) {
 		return
 	}
@@ -54,6 +67,18 @@ func (c *Clients) serve(id uint32, cl *client) {
 		return
 	}
 	e.begin(c, id, cl, method == "HEAD")
+}
+
+// fixedEndpoint is what serves a route whose channels are fixed, whatever the path: a WebSocket to who upgrades, events to who
+// accepts them, else a stream.
+func (c *Clients) fixedEndpoint() endpoint {
+	switch {
+	case c.req.Upgrade != nil:
+		return endpoints["/ws"]
+	case c.req.HasToken("Accept", "text/event-stream"):
+		return endpoints["/events"]
+	}
+	return endpoints["/stream"]
 }
 
 // admitted parses the parameters of a request that names channels and checks that its client may have them. When it reports

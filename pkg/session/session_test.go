@@ -33,6 +33,7 @@ type fakeConn struct {
 
 	awaited bool // an answer is on its way
 	paused  bool // nothing is read
+	behind  bool // something waits in its queue
 	peer    netip.Addr
 }
 
@@ -108,6 +109,7 @@ func (f *fakeTransport) SendShared(_ uint64, conns []uint32, b []byte) (written,
 func (f *fakeTransport) WakeIn(time.Duration) {}
 
 func (f *fakeTransport) Hold(id uint32)                          { f.conn(id).held = true }
+func (f *fakeTransport) Behind(id uint32) bool                   { return f.conn(id).behind }
 func (f *fakeTransport) Pause(id uint32)                         { f.conn(id).paused = true }
 func (f *fakeTransport) Close(id uint32, why stats.CloseReason)  { f.end(id, false, why) }
 func (f *fakeTransport) Finish(id uint32, why stats.CloseReason) { f.end(id, true, why) }

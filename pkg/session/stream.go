@@ -122,8 +122,11 @@ func (c *Clients) keepAlive(id uint32, cl *client) {
 // armKeepAlive spreads the keep-alives of connections that were opened together, as Pushpin does.
 func (c *Clients) armKeepAlive(id uint32, cl *client) {
 	every := c.keepAliveTime(cl)
-	c.t.Arm(id, c.untilExpiry(id, every-rand.N(min(time.Second, every/2))))
+	c.t.Arm(id, c.untilExpiry(id, spread(every)))
 }
+
+// spread shortens a time by up to a second, so that what began together does not go on together.
+func spread(d time.Duration) time.Duration { return d - rand.N(min(time.Second, d/2)) }
 
 // keepAliveTime is the time without a write after which the connection gets a keep-alive.
 func (c *Clients) keepAliveTime(cl *client) time.Duration {

@@ -1,0 +1,372 @@
+package session
+
+import (
+	"log/slog"
+	"slices"
+	"strings"
+	"time"
+
+	"holdfast/pkg/exchange"
+	"holdfast/pkg/grip"
+	"holdfast/pkg/http1"
+	"holdfast/pkg/hub"
+	"holdfast/pkg/publish"
+	"holdfast/pkg/route"
+	"holdfast/pkg/stats"
+)
+
+// gripHold is what a backend asked for a held connection.
+type gripHold struct {
+	keepAlive grip.KeepAlive // of a stream
+	more      *gripMore      // nil for a stream without filters
+}
+
+// gripMore is what few held connections need.
+type gripMore struct {
+	plan     *exchange.Plan // of a response hold; nil for a stream
+	route    *route.Route
+	channels []grip.Channel // with their prev-ids as they are now
+	user     string
+	flags    uint16 // of proxied
+}
+
+// channel returns the hold's channel that an item is published to.
+func (m *gripMore) channel(name string) *grip.Channel {
+	name, ok := strings.CutPrefix(name, m.route.Prefix)
+	if !ok {
+		return nil
+	}
+	for i := range m.channels {
+		if m.channels[i].Name == name {
+			return &m.channels[i]
+		}
+	}
+	return nil
+}
+
+func (m *gripMore) subscribed(name string) bool {
+	return slices.ContainsFunc(m.channels, func(ch grip.Channel) bool { return ch.Name == name })
+}
+
+// holdFor holds the connection as the backend asks.
+func (c *Clients) holdFor(id uint32, cl *client, p *proxied, plan *exchange.Plan) {
+	rt := plan.Route.(*route.Route)
+	in := plan.Instruct
+	flags := p.flags
+	if !p.is(bodyDone) {
+		flags &^= keepsAlive
+	}
+	chunked := !p.is(oldClient)
+	if in.Hold == grip.StreamHold && plan.Begun {
+		chunked = p.is(answerChunked)
+	}
+	more := &gripMore{route: rt, channels: c.gripChannels(id, in.Channels), user: in.Meta[grip.UserMeta], flags: flags}
+	f := gripForm(in.Hold, chunked, more)
+	subs, ok := c.joinGrip(id, f, more, plan.Subs)
+	if !ok {
+		c.gripError(id, cl, p, plan)
+		return
+	}
+	if in.Hold == grip.ResponseHold {
+		more.plan = plan
+		if c.gripStale(more) {
+			c.members.Leave(subs)
+			c.askAgain(id, cl, more)
+			return
+		}
+		c.startHold(id, cl, f, subs, gripHold{more: more})
+		c.t.Arm(id, in.Timeout)
+		c.t.Hold(id)
+		return
+	}
+	h := gripHold{keepAlive: in.KeepAlive}
+	if f == gripEachChunked || f == gripEachPlain {
+		h.more = more
+	}
+	if !plan.Begun {
+		plan.Head.Length = -1
+		c.beginAnswer(id, p, plan.Head, nil)
+		if c.alive(id) && !p.is(answerEmpty) && len(plan.Body) > 0 {
+			c.t.Send(id, appendFramed(c.out[:0], plan.Body, chunked))
+		}
+	}
+	if !c.alive(id) {
+		c.members.Leave(subs)
+		return
+	}
+	if p.is(answerEmpty) { // HEAD, 204, 304: there is nothing to hold
+		c.members.Leave(subs)
+		c.endAnswer(id, cl)
+		return
+	}
+	c.startHold(id, cl, f, subs, h)
+	c.armGrip(id, &h)
+	c.t.Hold(id)
+	c.t.Again(id) // what the client still sends is thrown away, its leaving is seen
+}
+
+func appendFramed(dst, b []byte, chunked bool) []byte {
+	if chunked {
+		return http1.AppendChunk(dst, b)
+	}
+	return append(dst, b...)
+}
+
+// gripForm is the form of a hold.
+func gripForm(kind grip.Hold, chunked bool, more *gripMore) form {
+	filtered := slices.ContainsFunc(more.channels, func(ch grip.Channel) bool { return ch.Filters != 0 })
+	switch {
+	case kind == grip.ResponseHold:
+		return gripResponse
+	case filtered && chunked:
+		return gripEachChunked
+	case filtered:
+		return gripEachPlain
+	case chunked:
+		return gripChunked
+	}
+	return gripPlain
+}
+
+// gripChannels returns the channels of a hold, as many as a connection may have: the others are left out, as Pushpin does, but
+// not silently.
+func (c *Clients) gripChannels(id uint32, channels []grip.Channel) []grip.Channel {
+	if len(channels) <= c.opts.MaxChannels {
+		return slices.Clone(channels)
+	}
+	c.stats.Dropped[stats.DropSubscriptions].Add(uint64(len(channels) - c.opts.MaxChannels))
+	c.warn("a backend subscribes a connection to more channels than --max-subscriptions", id, slog.Int("channels", len(channels)))
+	return slices.Clone(channels[:c.opts.MaxChannels])
+}
+
+// joinGrip subscribes the connection to the hold's channels, or to none.
+func (c *Clients) joinGrip(id uint32, f form, more *gripMore, extra []string) (subs uint32, ok bool) {
+	join := func(name string) bool {
+		c.line = append(c.line[:0], name...)
+		if publish.CheckChannel(c.line) != nil {
+			return false
+		}
+		subs, ok = c.members.Join(id, c.line, uint8(f), subs)
+		return ok
+	}
+	for i := range more.channels {
+		if !join(more.route.Prefix + more.channels[i].Name) {
+			c.members.Leave(subs)
+			return 0, false
+		}
+	}
+	for _, name := range extra {
+		if !join(name) {
+			c.members.Leave(subs)
+			return 0, false
+		}
+	}
+	return subs, true
+}
+
+// gripError answers a request whose hold cannot be: a channel's name with its prefix is too long, or there are too many channels.
+func (c *Clients) gripError(id uint32, cl *client, p *proxied, plan *exchange.Plan) {
+	if plan.Begun {
+		c.cutAnswer(id, p)
+		return
+	}
+	body := []byte("Error while proxying to origin.\n")
+	h := &exchange.Head{Status: 502, Fields: []exchange.Field{{Name: "Content-Type", Value: "text/plain"}}, Length: int64(len(body))}
+	c.warn("a backend's hold cannot be: its channels are too many, or a name with its prefix is too long", id)
+	c.beginAnswer(id, p, h, body)
+	c.endAnswer(id, cl)
+}
+
+// startHold ends the exchange and holds the connection.
+func (c *Clients) startHold(id uint32, cl *client, f form, subs uint32, h gripHold) {
+	c.dropProxied(id)
+	*c.grips.Put(id) = h
+	c.stats.Move(stats.HTTP, c.forms[f].kind)
+	cl.phase, cl.form, cl.subs = held, f, subs
+}
+
+// dropGrip forgets what a backend asked for a connection that is not held any more.
+func (c *Clients) dropGrip(id uint32, cl *client) {
+	if cl.phase == held && cl.form >= gripChunked && cl.form <= gripResponse {
+		c.grips.Drop(id)
+	}
+}
+
+// gripStale reports whether a channel has gone on since the backend read it, and takes over what it has gone on to (reference:
+// grip.md 4.4, the hold-time check).
+func (c *Clients) gripStale(more *gripMore) (stale bool) {
+	for i := range more.channels {
+		ch := &more.channels[i]
+		if ch.PrevID == "" {
+			continue
+		}
+		if last, known := c.members.LastID(more.route.Prefix + ch.Name); known && last != ch.PrevID {
+			stale = true
+		}
+	}
+	return stale
+}
+
+// askAgain sends a held request to the backend again, with what is known of its channels.
+func (c *Clients) askAgain(id uint32, cl *client, more *gripMore) {
+	var last []grip.LastID
+	for _, ch := range more.channels {
+		if ch.PrevID != "" {
+			last = append(last, grip.LastID{Channel: ch.Name, ID: ch.PrevID})
+		}
+	}
+	again := more.plan.Again
+	rt := c.opts.Routes.Load().ByID(more.route.ID)
+	if p := c.proxied.Find(id); p != nil && p.x != nil {
+		c.dropProxied(id)
+	}
+	p := c.proxied.Put(id)
+	p.flags = more.flags | bodyDone
+	cl.phase = proxying
+	c.t.Await(id)
+	if again == nil || rt == nil {
+		c.tickets++
+		p.x = exchange.New(c.opts.Context, c.t, id, c.tickets, exchange.Request{})
+		c.cutAnswer(id, p)
+		return
+	}
+	c.tickets++
+	plan := *more.plan
+	plan.Route = rt
+	p.x = plan.Repeat(c.opts.Context, c.t, id, c.tickets, last)
+	c.opts.Backend.Start(p.x)
+}
+
+// DeliverEach takes the items to connections that a backend has held with filters, or for a response.
+func (c *Clients) DeliverEach(conns []uint32, items []*publish.Item, handed []int) (behind int) {
+	for i, it := range items {
+		if it == nil {
+			continue
+		}
+		match := grip.NewMatch(it.Meta)
+		for _, id := range conns {
+			cl := c.table.Find(id)
+			if cl == nil || cl.phase != held { // an item before it was the answer
+				continue
+			}
+			if c.deliverOne(id, cl, it, &match) {
+				handed[i]++
+				c.stats.Delivered.Add(1)
+			}
+		}
+	}
+	for _, id := range conns {
+		if c.alive(id) && c.t.Behind(id) {
+			behind++
+		}
+	}
+	return behind
+}
+
+// deliverOne takes an item to one connection, and reports whether it got something.
+func (c *Clients) deliverOne(id uint32, cl *client, it *publish.Item, match *grip.Match) bool {
+	more := c.grips.At(id).more
+	ch := more.channel(it.Channel)
+	if ch != nil && !grip.Allows(match, ch.Filters, more.user, more.subscribed) {
+		c.stats.Dropped[stats.DropFiltered].Add(1)
+		return false
+	}
+	if cl.form == gripResponse {
+		return c.answerHold(id, cl, it, ch)
+	}
+	encode := appendStream
+	b, effect := encode(c.event[:0], it)
+	c.event = b
+	if len(b) > 0 {
+		c.t.Send(id, appendFramed(c.out[:0], b, c.forms[cl.form].chunked))
+	}
+	if effect == hub.End && c.alive(id) {
+		c.endStream(id, cl, stats.CloseAction)
+	}
+	return effect != hub.Nothing
+}
+
+// answerHold answers a held request with an item, or has its backend asked again.
+func (c *Clients) answerHold(id uint32, cl *client, it *publish.Item, ch *grip.Channel) bool {
+	r := &it.Response
+	if !it.Has(publish.HTTPResponse) {
+		return false
+	}
+	more := c.grips.At(id).more
+	switch {
+	case r.Action == publish.Hint:
+		c.leaveGrip(id, cl)
+		c.askAgain(id, cl, more)
+		return true
+	case r.Action != publish.Send:
+		return false
+	case ch != nil && ch.PrevID != "" && it.PrevID != ch.PrevID:
+		c.leaveGrip(id, cl)
+		c.askAgain(id, cl, more)
+		return false
+	}
+	plan := more.plan
+	body := []byte(r.Body)
+	if r.BodyPatch != "" {
+		body = publish.Patch(plan.Body, r.BodyPatch) // nothing, when it cannot be applied
+	}
+	status := r.Code
+	if status < 200 {
+		status = 200
+	}
+	fields := make([]grip.Field, len(r.Headers))
+	for i, h := range r.Headers {
+		fields[i] = grip.Field{Name: h.Name, Value: h.Value}
+	}
+	head := &exchange.Head{Status: status, Reason: r.Reason, Fields: grip.Merge(plan.Head.Fields, fields, plan.Instruct.Expose), Length: int64(len(body))}
+	c.endHold(id, cl, head, body)
+	return true
+}
+
+// gripTimeout answers a held request for which nothing has come.
+func (c *Clients) gripTimeout(id uint32, cl *client) {
+	plan := c.grips.At(id).more.plan
+	plan.Head.Length = int64(len(plan.Body))
+	c.endHold(id, cl, plan.Head, plan.Body)
+}
+
+// leaveGrip takes a held connection out of its channels.
+func (c *Clients) leaveGrip(id uint32, cl *client) {
+	c.members.Leave(cl.subs)
+	c.stats.Move(c.forms[cl.form].kind, stats.HTTP)
+	c.dropGrip(id, cl)
+	cl.subs, cl.phase = 0, idle
+	c.t.Release(id)
+}
+
+// endHold answers a held request, whose connection then goes on.
+func (c *Clients) endHold(id uint32, cl *client, h *exchange.Head, body []byte) {
+	p := &proxied{flags: c.grips.At(id).more.flags | bodyDone}
+	c.leaveGrip(id, cl)
+	if !c.alive(id) {
+		return
+	}
+	c.beginAnswer(id, p, h, body)
+	if c.next(id, cl, p.is(keepsAlive)); c.alive(id) {
+		c.t.Again(id)
+	}
+}
+
+// armGrip waits for the next keep-alive of a stream.
+func (c *Clients) armGrip(id uint32, h *gripHold) {
+	if h.keepAlive.Interval > 0 {
+		c.t.Arm(id, spread(h.keepAlive.Interval))
+	}
+}
+
+// gripKeepAlive writes what the backend wants a quiet stream to get.
+func (c *Clients) gripKeepAlive(id uint32, cl *client) {
+	h := c.grips.At(id)
+	every := h.keepAlive.Interval
+	if quiet := c.t.Quiet(id); h.keepAlive.Mode == grip.Idle && quiet < every-min(time.Second, every/2) {
+		c.t.Arm(id, every-quiet)
+		return
+	}
+	c.armGrip(id, h)
+	c.t.Send(id, appendFramed(c.out[:0], h.keepAlive.Data, c.forms[cl.form].chunked))
+}
