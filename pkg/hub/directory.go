@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"golang.org/x/sync/semaphore"
 
@@ -49,6 +50,7 @@ type Directory struct {
 	channels  atomic.Int64
 	most      int64    // channels at the same time; 0: no limit
 	lastIDs   bool     // are kept in mind
+	seen      *seenIDs // nil: repeats are items like any other
 	history   *history // nil: nothing is kept
 	births    atomic.Uint32
 }
@@ -125,11 +127,16 @@ func (d *Directory) Publish(ctx context.Context, b *Batch) error {
 	for i := range b.Deliveries {
 		dl := &b.Deliveries[i]
 		dl.batch = b
-		if !d.post(dl) {
+		if d.repeats(&dl.Item) || !d.post(dl) {
 			b.known()
 		}
 	}
 	return nil
+}
+
+// repeats reports whether the item is to be dropped because its id has come before.
+func (d *Directory) repeats(it *publish.Item) bool {
+	return d.seen != nil && it.ID != "" && d.seen.repeats(it.Channel, it.ID, time.Now())
 }
 
 // charge is what an item takes of the Directory's room: about its memory.

@@ -151,6 +151,10 @@ func (d *Directory) publishOrdered(b *Batch) {
 	for i := range b.Deliveries {
 		dl := &b.Deliveries[i]
 		dl.batch, dl.seq, dl.leg = b, 0, nil
+		if d.repeats(&dl.Item) {
+			b.known()
+			continue
+		}
 		if k := h.rule(dl.Item.Channel); k == nil {
 			if !d.post(dl) {
 				b.known()
