@@ -229,7 +229,7 @@ func TestGripResponseHold(t *testing.T) {
 	}
 	mu.Unlock()
 	c = hold("/again")
-	it.PrevID = "5"
+	it.ID, it.PrevID = "8", "5"
 	publishOne(it)
 	if _, body = c.answer(); body != "unseen" {
 		t.Errorf("after an item in order: %q", body)

@@ -72,6 +72,7 @@ type Options struct {
 	BackendTimeout     time.Duration     // in which a backend has to go on with a request or its answer
 	BackendConcurrency int               // requests of one route that are at its backends at the same time
 	SigKey             *grip.SigKey      // signs what backends get; nil: nothing does, but for routes with a key of their own
+	IDCacheTTL         time.Duration     // for which an item's id is remembered, and not delivered again; 0: never
 	SigIssuer          string            // in these signatures
 	UpstreamKey        *grip.UpstreamKey // of GRIP proxies in front of this one; nil: none is trusted
 	Reload             <-chan struct{}   `json:"-"` // has the routes file read again; nil: only its changes do
@@ -138,6 +139,7 @@ func NewOptions() Options {
 		BackendTimeout:     time.Minute,
 		BackendConcurrency: 1000,
 		SigIssuer:          "pushpin",
+		IDCacheTTL:         time.Minute,
 
 		AllowOrigin:   new(origin.Rules),
 		TokenCookie:   "pushd-token",

@@ -46,6 +46,9 @@ func newPlane(o Options, r *routes) (*plane, error) {
 	p.dir.SetMaxChannels(o.MaxChannels)
 	if r != nil {
 		p.dir.KeepLastIDs()
+		if o.IDCacheTTL > 0 {
+			p.dir.DropRepeats(o.IDCacheTTL)
+		}
 	}
 	if len(o.History) > 0 {
 		p.dir.KeepHistory(hub.HistoryOptions{Rules: o.History, Memory: o.HistoryMemory})

@@ -251,6 +251,9 @@ func (s *Server) Snapshot() stats.Snapshot {
 	snap := stats.Sum(s.plane.counts)
 	snap.Channels = s.plane.dir.Channels()
 	snap.Published = s.plane.dir.Published()
+	if n := s.plane.dir.Repeats(); n > 0 {
+		snap.Dropped["repeat"] = n
+	}
 	snap.UptimeSeconds = time.Since(s.started).Seconds()
 	snap.Goroutines = runtime.NumGoroutine()
 	snap.PID, snap.Version = os.Getpid(), version.String()

@@ -86,15 +86,16 @@ type Clients struct {
 	members *hub.Members
 	stats   *stats.Loop
 
-	table    slab.Table[client]    // the same numbers as the transport's connections
-	readers  slab.Table[ws.Reader] // of those that are WebSockets
-	asks     slab.Table[ask]       // of those whose token is being checked
-	expiries slab.Table[int64]     // Unix time at which a held one's token expires
-	peers    slab.Table[peer]      // of those whose other end somebody has to know
-	proxied  slab.Table[proxied]   // of those whose request a backend has
-	grips    slab.Table[gripHold]  // of those that a backend holds
-	draining bool
-	drained  uint32 // connections before this number have been told to go
+	table      slab.Table[client]    // the same numbers as the transport's connections
+	readers    slab.Table[ws.Reader] // of those that are WebSockets
+	asks       slab.Table[ask]       // of those whose token is being checked
+	expiries   slab.Table[int64]     // Unix time at which a held one's token expires
+	peers      slab.Table[peer]      // of those whose other end somebody has to know
+	proxied    slab.Table[proxied]   // of those whose request a backend has
+	grips      slab.Table[gripHold]  // of those that a backend holds
+	keepAlives map[keepKey]*gripKeep // their keep-alives
+	draining   bool
+	drained    uint32 // connections before this number have been told to go
 
 	asked   int      // tokens that the Gate has from here
 	tickets uint32   // questions so far

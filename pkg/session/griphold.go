@@ -17,8 +17,47 @@ import (
 
 // gripHold is what a backend asked for a held connection.
 type gripHold struct {
-	keepAlive grip.KeepAlive // of a stream
-	more      *gripMore      // nil for a stream without filters
+	keep *gripKeep // keep-alive of a stream; nil: it has none
+	more *gripMore // nil for a stream without filters
+}
+
+// gripKeep is a keep-alive that connections of a loop share: a backend wants the same for very many.
+type gripKeep struct {
+	keepKey
+	conns int
+}
+
+type keepKey struct {
+	data  string
+	mode  grip.KeepAliveMode
+	every time.Duration
+}
+
+// shareKeep returns the keep-alive, which dropGrip gives back.
+func (c *Clients) shareKeep(k grip.KeepAlive) *gripKeep {
+	if len(k.Data) == 0 || k.Interval <= 0 {
+		return nil
+	}
+	key := keepKey{string(k.Data), k.Mode, k.Interval}
+	keep := c.keepAlives[key]
+	if keep == nil {
+		keep = &gripKeep{keepKey: key}
+		if c.keepAlives == nil {
+			c.keepAlives = map[keepKey]*gripKeep{}
+		}
+		c.keepAlives[key] = keep
+	}
+	keep.conns++
+	return keep
+}
+
+func (c *Clients) unshareKeep(keep *gripKeep) {
+	if keep == nil {
+		return
+	}
+	if keep.conns--; keep.conns == 0 {
+		delete(c.keepAlives, keep.keepKey)
+	}
 }
 
 // gripMore is what few held connections need.
@@ -79,7 +118,7 @@ func (c *Clients) holdFor(id uint32, cl *client, p *proxied, plan *exchange.Plan
 		c.t.Hold(id)
 		return
 	}
-	h := gripHold{keepAlive: in.KeepAlive}
+	h := gripHold{}
 	if f == gripEachChunked || f == gripEachPlain {
 		h.more = more
 	}
@@ -99,8 +138,9 @@ func (c *Clients) holdFor(id uint32, cl *client, p *proxied, plan *exchange.Plan
 		c.endAnswer(id, cl)
 		return
 	}
+	h.keep = c.shareKeep(in.KeepAlive)
 	c.startHold(id, cl, f, subs, h)
-	c.armGrip(id, &h)
+	c.armGrip(id, h.keep)
 	c.t.Hold(id)
 	c.t.Again(id) // what the client still sends is thrown away, its leaving is seen
 }
@@ -188,6 +228,7 @@ func (c *Clients) startHold(id uint32, cl *client, f form, subs uint32, h gripHo
 // dropGrip forgets what a backend asked for a connection that is not held any more.
 func (c *Clients) dropGrip(id uint32, cl *client) {
 	if cl.phase == held && cl.form >= gripChunked && cl.form <= gripResponse {
+		c.unshareKeep(c.grips.At(id).keep)
 		c.grips.Drop(id)
 	}
 }
@@ -353,20 +394,28 @@ func (c *Clients) endHold(id uint32, cl *client, h *exchange.Head, body []byte) 
 }
 
 // armGrip waits for the next keep-alive of a stream.
-func (c *Clients) armGrip(id uint32, h *gripHold) {
-	if h.keepAlive.Interval > 0 {
-		c.t.Arm(id, spread(h.keepAlive.Interval))
+func (c *Clients) armGrip(id uint32, keep *gripKeep) {
+	if keep != nil {
+		c.t.Arm(id, spread(keep.every))
 	}
 }
 
 // gripKeepAlive writes what the backend wants a quiet stream to get.
 func (c *Clients) gripKeepAlive(id uint32, cl *client) {
-	h := c.grips.At(id)
-	every := h.keepAlive.Interval
-	if quiet := c.t.Quiet(id); h.keepAlive.Mode == grip.Idle && quiet < every-min(time.Second, every/2) {
-		c.t.Arm(id, every-quiet)
+	keep := c.grips.At(id).keep
+	if keep == nil { // a deadline of before the hold
 		return
 	}
-	c.armGrip(id, h)
-	c.t.Send(id, appendFramed(c.out[:0], h.keepAlive.Data, c.forms[cl.form].chunked))
+	if quiet := c.t.Quiet(id); keep.mode == grip.Idle && quiet < keep.every-min(time.Second, keep.every/2) {
+		c.t.Arm(id, keep.every-quiet)
+		return
+	}
+	c.armGrip(id, keep)
+	c.out = append(c.out[:0], keep.data...)
+	if c.forms[cl.form].chunked {
+		c.event = http1.AppendChunk(c.event[:0], c.out)
+		c.t.Send(id, c.event)
+		return
+	}
+	c.t.Send(id, c.out)
 }

@@ -35,6 +35,7 @@ var sections = []struct {
 	{"fanout", "1,000 channels x 15, as fast as one publisher can", fanout},
 	{"single", "one channel, one subscriber, as fast as one publisher can", single},
 	{"history", "what it costs a publisher that channels keep 100 items", history},
+	{"proxied", "streams that a backend has held", proxied},
 	{"latency", "1,000 channels x 15, 200 messages a second: publish to receive", latency},
 	{"neighbour", "the wait of an answer behind mass events", neighbour},
 }
