@@ -11,6 +11,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"holdfast/cmd/internal/app"
+	"holdfast/pkg/server"
 	"holdfast/pkg/token"
 )
 
@@ -38,6 +39,16 @@ func check(c *cli.Context, cfg *config) error {
 	}
 	if err != nil {
 		return err
+	}
+	cfg.pushpin.log(newLogger(c.App.ErrWriter, e.logLevel, e.logFormat))
+	if e.Routes != "" {
+		warnings, err := server.CheckRoutes(e.Routes, e.SkipUnserved)
+		for _, w := range warnings {
+			fmt.Fprintf(c.App.ErrWriter, "pushd: warning: %s\n", app.Printable(w))
+		}
+		if err != nil {
+			return err
+		}
 	}
 	if err := e.admission(); err != nil {
 		return err

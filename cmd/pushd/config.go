@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"strings"
 
@@ -136,9 +137,18 @@ type refuser struct{}
 // UnmarshalTOML fails.
 func (*refuser) UnmarshalTOML(any) error { return errors.New("located") }
 
-// source gives altsrc the values of the file.
-func (f *configFile) source() altsrc.InputSourceContext {
-	return altsrc.NewMapInputSource(f.path, f.values)
+// source gives altsrc the values of the files. Those of a pushpin.conf give way to those of the TOML file.
+func (cfg *config) source() altsrc.InputSourceContext {
+	name, values := "", make(map[any]any)
+	if cfg.pushpin != nil {
+		name = cfg.pushpin.path
+		maps.Copy(values, cfg.pushpin.values)
+	}
+	if cfg.file != nil {
+		name = cfg.file.path
+		maps.Copy(values, cfg.file.values)
+	}
+	return altsrc.NewMapInputSource(name, values)
 }
 
 // problems collects what is wrong with a configuration, so that all of it is said at once.

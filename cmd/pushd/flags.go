@@ -19,8 +19,9 @@ const (
 
 const description = `Every option is also an environment variable (in parentheses) and a key of the
 TOML file given by --config, by the option's name without its dashes. An option
-wins over the environment, and the environment over the file. Sizes are bytes,
-or take KiB, MiB or GiB; durations take ms, s, m or h.`
+wins over the environment, the environment over the file, and all of them over
+the file given by --pushpin-config. Sizes are bytes, or take KiB, MiB or GiB;
+durations take ms, s, m or h.`
 
 // newApp builds the command line. Its options fill a server.Options.
 func newApp() *cli.App {
@@ -30,7 +31,7 @@ func newApp() *cli.App {
 	app.Share(a)
 	a.UsageText = "pushd [options]\npushd check [--json] [options]"
 	a.Description = description
-	a.Flags = append([]cli.Flag{configFlag()}, cfg.flags...)
+	a.Flags = append([]cli.Flag{configFlag(), pushpinConfigFlag()}, cfg.flags...)
 	a.Before = cfg.load
 	a.Action = func(c *cli.Context) error {
 		if c.NArg() > 0 {
@@ -51,6 +52,7 @@ func newApp() *cli.App {
 		for _, w := range e.keyWarnings() {
 			e.Log.Warn(w)
 		}
+		cfg.pushpin.log(e.Log)
 		return run(c.Context, e.Options)
 	}
 	a.Commands = []*cli.Command{{

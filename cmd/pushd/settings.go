@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"net"
 	"net/netip"
@@ -20,25 +21,27 @@ import (
 	"holdfast/pkg/server"
 )
 
-// config is where the settings come from: the options in the cli.Context, and the file.
+// config is where the settings come from: the options in the cli.Context, and the files.
 type config struct {
 	defaults server.Options
 	flags    []cli.Flag
-	file     *configFile // nil without --config
+	file     *configFile  // nil without --config
+	pushpin  *pushpinFile // nil without --pushpin-config
 }
 
-// load reads the file and lets it fill in what neither an option nor the environment sets.
-func (cfg *config) load(c *cli.Context) error {
-	path := c.String("config")
-	if path == "" {
-		return nil
+// load reads the files and lets them fill in what neither an option nor the environment sets.
+func (cfg *config) load(c *cli.Context) (err error) {
+	if path := c.String("pushpin-config"); path != "" {
+		if cfg.pushpin, err = readPushpinConfig(path, cfg.flags); err != nil {
+			return err
+		}
 	}
-	file, err := readConfig(path, cfg.flags)
-	if err != nil {
-		return err
+	if path := c.String("config"); path != "" {
+		if cfg.file, err = readConfig(path, cfg.flags); err != nil {
+			return err
+		}
 	}
-	cfg.file = file
-	return altsrc.ApplyInputSourceValues(c, file.source(), cfg.flags)
+	return altsrc.ApplyInputSourceValues(c, cfg.source(), cfg.flags)
 }
 
 // effective is the configuration in effect.
@@ -108,8 +111,11 @@ func (r *reader) consistent(e *effective) {
 	if e.Routes != "" {
 		spare += server.BackendFiles(e.BackendConcurrency)
 	}
-	if r.cfg.sourceOf(r.c, "max-connections").Kind == fromDefault {
+	switch s := r.cfg.sourceOf(r.c, "max-connections"); {
+	case s.Kind == fromDefault:
 		e.MaxConnections = max(1, limit-spare)
+	case s.key != "" && e.MaxConnections > limit-spare:
+		r.cfg.pushpin.lowerConnections(e, max(1, limit-spare), s)
 	}
 	if need := e.MaxConnections + spare; need > limit && e.MaxConnections > 1 {
 		r.fail("max-connections", "%d connections need %d open files, and the limit is %d: raise RLIMIT_NOFILE, or allow at most %d",
@@ -128,7 +134,7 @@ func (r *reader) fail(name, format string, args ...any) {
 	case fromEnvironment:
 		label = "$" + s.Env
 	case fromFile:
-		label = position(s.File, s.Line) + ": " + name
+		label = position(s.File, s.Line) + ": " + cmp.Or(s.key, name)
 	}
 	r.wrong.add("%s: %s", label, fmt.Sprintf(format, args...))
 }
@@ -237,6 +243,7 @@ type source struct {
 	Env  string `json:"variable,omitempty"`
 	File string `json:"file,omitempty"`
 	Line int    `json:"line,omitempty"`
+	key  string // the setting of a pushpin.conf
 }
 
 // sourceOf says where the setting called name comes from.
@@ -251,6 +258,11 @@ func (cfg *config) sourceOf(c *cli.Context, name string) source {
 	if cfg.file != nil {
 		if line, ok := cfg.file.lines[name]; ok {
 			return source{Kind: fromFile, File: cfg.file.path, Line: line}
+		}
+	}
+	if cfg.pushpin != nil {
+		if s, ok := cfg.pushpin.settings[name]; ok {
+			return source{Kind: fromFile, File: cfg.pushpin.path, Line: s.Line, key: s.Name}
 		}
 	}
 	return source{Kind: fromDefault}

@@ -42,6 +42,18 @@ func newRoutes(o Options) (*routes, error) {
 	return r, nil
 }
 
+// CheckRoutes reads a routes file as a start would, and returns what is doubtful about it, or the error that would stop the start.
+func CheckRoutes(path string, skipUnserved bool) (warnings []string, err error) {
+	t, err := route.NewWatcher(path, route.Options{SkipUnserved: skipUnserved}, nil).Load()
+	if err != nil {
+		return nil, err
+	}
+	for _, w := range t.Warnings() {
+		warnings = append(warnings, w.Error())
+	}
+	return warnings, nil
+}
+
 // take puts a table in effect. Connections that are held keep their route.
 func (r *routes) take(t *route.Table) {
 	for _, w := range t.Warnings() {
