@@ -95,6 +95,16 @@ func (d *Directory) LastID(name string) (id string, known bool) {
 	return id, id != ""
 }
 
+// ForgetLastID has LastID not know about the channel until the next item.
+func (d *Directory) ForgetLastID(name string) {
+	s, _ := d.shard(maphash.String(d.seed, name))
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if number, ok := s.ids.get(name); ok {
+		s.recs.At(number).last = nil
+	}
+}
+
 // SetMaxChannels bounds the channels that have subscribers, before anything is subscribed; 0 is no limit.
 func (d *Directory) SetMaxChannels(n int) { d.most = int64(n) }
 

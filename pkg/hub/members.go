@@ -128,6 +128,9 @@ func (m *Members) join(conn uint32, name []byte, encoder uint8, subs uint32, aft
 // LastID is that of the Directory.
 func (m *Members) LastID(name string) (id string, known bool) { return m.dir.LastID(name) }
 
+// ForgetLastID is that of the Directory.
+func (m *Members) ForgetLastID(name string) { m.dir.ForgetLastID(name) }
+
 // group returns the channel's group of that encoder for what comes after that number, making it when there is none.
 func (m *Members) group(li uint32, encoder uint8, after uint64) uint32 {
 	l := m.locals.At(li)

@@ -158,6 +158,9 @@ func (l *Loop) Again(c uint32) {
 	l.readLater(c, s)
 }
 
+// Ended reports whether the client has shut down its side.
+func (l *Loop) Ended(c uint32) bool { return l.slots.At(c).flags&flagEOF != 0 }
+
 // Pause has nothing more read of the connection until Again is called: its client has sent more than its turn. When it shuts down
 // its side, the connection ends.
 func (l *Loop) Pause(c uint32) { l.slots.At(c).flags |= flagPaused }

@@ -94,7 +94,7 @@ func (p *plane) clientOptions() session.Options {
 		clients.Gate = p.gate
 	}
 	if p.routes != nil {
-		clients.Routes, clients.Backend = &p.routes.table, p.routes.proxy
+		clients.Routes, clients.Backend, clients.Context = &p.routes.table, p.routes.proxy, p.routes.ctx
 	}
 	return clients
 }

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"holdfast/pkg/grip"
 	"holdfast/pkg/proxy"
 	"holdfast/pkg/route"
 )
@@ -21,6 +22,9 @@ type routes struct {
 	proxy   *proxy.Proxy
 	watcher *route.Watcher
 	failed  atomic.Uint64 // times that the file was read anew and was bad
+
+	ctx context.Context // of all exchanges
+	end context.CancelFunc
 }
 
 // newRoutes reads the routes file; nil without one.
@@ -35,9 +39,10 @@ func newRoutes(o Options) (*routes, error) {
 		return nil, err
 	}
 	r.take(table)
+	r.ctx, r.end = context.WithCancel(context.Background())
 	r.proxy = proxy.New(proxy.Options{
 		Log: o.Log, Concurrency: o.BackendConcurrency, Timeout: o.BackendTimeout, MaxIdle: idleBackends, Dir: filepath.Dir(o.Routes),
-		SigKey: o.SigKey, SigIss: o.SigIssuer, UpstreamKey: o.UpstreamKey,
+		Proto: grip.ParseForwardedProto("proto-only", false), SigKey: o.SigKey, SigIss: o.SigIssuer, UpstreamKey: o.UpstreamKey,
 	})
 	return r, nil
 }
@@ -98,6 +103,7 @@ func (r *routes) run(ctx context.Context, reload <-chan struct{}) {
 // close ends what backends are asked.
 func (r *routes) close() {
 	if r != nil {
+		r.end() // an exchange may wait for a client who does not read
 		r.proxy.Close()
 	}
 }

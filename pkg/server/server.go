@@ -42,6 +42,7 @@ type Server struct {
 	publish net.Addr // nil: off
 
 	draining atomic.Bool
+	once     sync.Once // of Shutdown
 
 	stop   context.CancelFunc // ends control and what else runs beside the loops
 	wg     sync.WaitGroup
@@ -194,8 +195,11 @@ func (s *Server) publishAddr() string {
 // Addrs returns the addresses on which clients are accepted.
 func (s *Server) Addrs() []netip.AddrPort { return s.addrs }
 
-// Shutdown stops accepting, drains the connections and ends everything. It returns when nothing is left.
-func (s *Server) Shutdown() {
+// Shutdown stops accepting, drains the connections and ends everything. It returns when nothing is left; a second call does nothing
+// more.
+func (s *Server) Shutdown() { s.once.Do(s.shutdown) }
+
+func (s *Server) shutdown() {
 	log := s.opts.Log
 	s.draining.Store(true)
 	s.notify(fmt.Sprintf("STOPPING=1\nEXTEND_TIMEOUT_USEC=%d", (s.opts.DrainTimeout + endTime).Microseconds()))

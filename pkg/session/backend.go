@@ -19,11 +19,12 @@ type Backend interface {
 
 // proxied is a connection's request that the backend has.
 type proxied struct {
-	x      *exchange.Exchange
-	chunks http1.ChunkReader
-	left   int64 // bytes of its body that have not come yet
-	pieces uint8 // of the answer that wait in the connection's queue
-	flags  uint16
+	x       *exchange.Exchange
+	chunks  http1.ChunkReader
+	left    int64 // bytes of its body that have not come yet
+	pieces  uint8 // of the answer that wait in the connection's queue
+	repeats uint8 // times that the request was sent again without having been held
+	flags   uint16
 }
 
 const (
@@ -55,7 +56,7 @@ func (c *Clients) serveRoute(id uint32, cl *client) {
 	rt := c.opts.Routes.Load().Match(q)
 	switch {
 	case rt == nil:
-		c.answer(id, cl, 502, "Route not found", "")
+		c.answerWith(id, cl, 502, "text/plain", []byte("Route not found\n"), "") // the type as Pushpin has it
 	case rt.Targets[0].Kind == route.Direct:
 		c.req.Path = rt.LocalPath(c.req.Path)
 		for _, name := range rt.Targets[0].Channels {
@@ -198,6 +199,12 @@ func (c *Clients) proxyDue(id uint32) {
 	switch {
 	case p.pieces > 0:
 		c.t.Close(id, stats.CloseSlow)
+	case p.is(answerBegun) && p.is(bodyDone|bodyWaits): // a quiet answer
+		if c.t.Ended(id) {
+			c.t.Close(id, stats.CloseClient)
+			return
+		}
+		c.t.Arm(id, c.opts.IdleTimeout)
 	case p.is(bodyDone | bodyWaits):
 	case p.is(answerBegun):
 		c.t.Close(id, stats.CloseTimeoutHead)
@@ -223,7 +230,9 @@ func (c *Clients) backendSays(ev *exchange.Event) {
 			c.t.Again(id)
 		}
 	case exchange.Begin:
-		c.beginAnswer(id, p, ev.Head, nil)
+		if c.beginAnswer(id, p, ev.Head, nil); c.alive(id) {
+			c.t.Arm(id, c.opts.IdleTimeout)
+		}
 	case exchange.Body:
 		c.answerPiece(id, p, ev)
 	case exchange.End:
@@ -293,6 +302,9 @@ func (c *Clients) answerPiece(id uint32, p *proxied, ev *exchange.Event) {
 		return
 	}
 	ev.X.Took()
+	if c.alive(id) {
+		c.t.Arm(id, c.opts.IdleTimeout)
+	}
 }
 
 // answerTaken lets the next pieces come, when the client has taken those before.
@@ -321,7 +333,18 @@ func (c *Clients) endAnswer(id uint32, cl *client) {
 	keep := p.is(keepsAlive)
 	c.dropProxied(id)
 	cl.phase = idle
-	if c.next(id, cl, keep); c.alive(id) {
+	c.goOnAfter(id, cl, keep && !c.draining)
+}
+
+// goOnAfter has the connection go on with its next request, of which something may be there already: when what it got before is
+// taken, for a client that asks and does not read is not answered on and on.
+func (c *Clients) goOnAfter(id uint32, cl *client, keep bool) {
+	c.next(id, cl, keep)
+	switch {
+	case !c.alive(id):
+	case c.t.Behind(id):
+		c.t.Pause(id)
+	default:
 		c.t.Again(id)
 	}
 }

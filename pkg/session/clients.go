@@ -43,6 +43,8 @@ type Transport interface {
 	WakeIn(d time.Duration)
 	// Again has Clients.Data called once more with the bytes that it leaves.
 	Again(c uint32)
+	// Ended reports whether the client has shut down its side.
+	Ended(c uint32) bool
 	// Pause has nothing more read of the connection until Again is called.
 	Pause(c uint32)
 	// Await notes that an answer to the client is on its way, so that the connection outlasts the end of what the client sends,
@@ -93,6 +95,7 @@ type Clients struct {
 	peers      slab.Table[peer]      // of those whose other end somebody has to know
 	proxied    slab.Table[proxied]   // of those whose request a backend has
 	grips      slab.Table[gripHold]  // of those that a backend holds
+	ownKey     uint64                // of what was sent to one connection alone; hub's keys count from 1
 	keepAlives map[keepKey]*gripKeep // their keep-alives
 	draining   bool
 	drained    uint32 // connections before this number have been told to go
@@ -158,7 +161,7 @@ func New(opts Options, t Transport, dir *hub.Directory, loop int, st *stats.Loop
 	if opts.Origins == nil {
 		opts.Origins = new(origin.Rules)
 	}
-	c := &Clients{opts: opts, t: t, stats: st, limits: http1.Limits{MaxHead: opts.MaxHeader}, corsFields: corsFields(opts.Origins)}
+	c := &Clients{ownKey: 1 << 63, opts: opts, t: t, stats: st, limits: http1.Limits{MaxHead: opts.MaxHeader}, corsFields: corsFields(opts.Origins)}
 	c.forms = newForms(c.corsFields)
 	c.encode = c.encoders()
 	c.members = hub.NewMembers(dir, loop, c.encode, c, st)
@@ -337,8 +340,11 @@ func (c *Clients) BatchEnd() (more bool) {
 // Drained tells the hub that a connection has taken all that was sent to it.
 func (c *Clients) Drained(id uint32) {
 	cl := c.table.At(id)
-	if cl.phase == proxying {
+	switch cl.phase {
+	case proxying:
 		c.answerTaken(id)
+	case idle: // see goOnAfter
+		c.t.Again(id)
 	}
 	c.members.CaughtUp(cl.subs)
 }

@@ -131,7 +131,7 @@ func appendEvent(dst []byte, it *publish.Item) ([]byte, hub.Effect) {
 		if it.Event.ID != "" {
 			e.ID = it.Event.ID
 		}
-	case it.Has(publish.HTTPStream) && it.Stream.Action == publish.Send:
+	case streamEffect(it) == hub.Deliver:
 		e.Data = it.Stream.Content
 		if n := len(e.Data); n > 0 && e.Data[n-1] == '\n' {
 			e.Data = e.Data[:n-1]
@@ -154,7 +154,7 @@ func appendStream(dst []byte, it *publish.Item) ([]byte, hub.Effect) {
 // streamEffect is what the http-stream format of an item asks for. A hint is for connections with a backend behind them.
 func streamEffect(it *publish.Item) hub.Effect {
 	switch {
-	case !it.Has(publish.HTTPStream):
+	case !it.Has(publish.HTTPStream), len(it.Stream.ContentFilters) > 0: // it is for connections with filters that nobody has here
 		return hub.Nothing
 	case it.Stream.Action == publish.Send:
 		return hub.Deliver

@@ -108,14 +108,22 @@ func (c *Clients) holdFor(id uint32, cl *client, p *proxied, plan *exchange.Plan
 	}
 	if in.Hold == grip.ResponseHold {
 		more.plan = plan
-		if c.gripStale(more) {
+		switch {
+		case c.draining:
 			c.members.Leave(subs)
-			c.askAgain(id, cl, more)
+			plan.Head.Length = int64(len(plan.Body))
+			c.beginAnswer(id, p, plan.Head, plan.Body)
+			c.endAnswer(id, cl)
+			return
+		case p.repeats < maxRepeats && c.gripStale(more):
+			c.members.Leave(subs)
+			c.askAgain(id, cl, more, p.repeats+1)
 			return
 		}
 		c.startHold(id, cl, f, subs, gripHold{more: more})
 		c.t.Arm(id, in.Timeout)
 		c.t.Hold(id)
+		c.t.Again(id) // its leaving is seen again
 		return
 	}
 	h := gripHold{}
@@ -136,6 +144,14 @@ func (c *Clients) holdFor(id uint32, cl *client, p *proxied, plan *exchange.Plan
 	if p.is(answerEmpty) { // HEAD, 204, 304: there is nothing to hold
 		c.members.Leave(subs)
 		c.endAnswer(id, cl)
+		return
+	}
+	if c.draining {
+		c.members.Leave(subs)
+		if chunked {
+			c.t.Send(id, []byte(http1.FinalChunk))
+		}
+		c.finish(id, stats.CloseDrain)
 		return
 	}
 	h.keep = c.shareKeep(in.KeepAlive)
@@ -233,7 +249,11 @@ func (c *Clients) dropGrip(id uint32, cl *client) {
 	}
 }
 
-// gripStale reports whether a channel has gone on since the backend read it, and takes over what it has gone on to (reference:
+// maxRepeats is how often a request is sent again at once because its hold is stale already. A backend that does not get on is then
+// taken at its word.
+const maxRepeats = 3
+
+// gripStale reports whether a channel has gone on since the backend read it, and forgets what it has gone on to (reference:
 // grip.md 4.4, the hold-time check).
 func (c *Clients) gripStale(more *gripMore) (stale bool) {
 	for i := range more.channels {
@@ -242,14 +262,16 @@ func (c *Clients) gripStale(more *gripMore) (stale bool) {
 			continue
 		}
 		if last, known := c.members.LastID(more.route.Prefix + ch.Name); known && last != ch.PrevID {
+			c.members.ForgetLastID(more.route.Prefix + ch.Name)
 			stale = true
 		}
 	}
 	return stale
 }
 
-// askAgain sends a held request to the backend again, with what is known of its channels.
-func (c *Clients) askAgain(id uint32, cl *client, more *gripMore) {
+// askAgain sends a held request to the backend again, with what is known of its channels; repeats is how often that was done since
+// it was held last.
+func (c *Clients) askAgain(id uint32, cl *client, more *gripMore, repeats uint8) {
 	var last []grip.LastID
 	for _, ch := range more.channels {
 		if ch.PrevID != "" {
@@ -262,7 +284,7 @@ func (c *Clients) askAgain(id uint32, cl *client, more *gripMore) {
 		c.dropProxied(id)
 	}
 	p := c.proxied.Put(id)
-	p.flags = more.flags | bodyDone
+	p.flags, p.repeats = more.flags|bodyDone, repeats
 	cl.phase = proxying
 	c.t.Await(id)
 	if again == nil || rt == nil {
@@ -308,42 +330,66 @@ func (c *Clients) DeliverEach(conns []uint32, items []*publish.Item, handed []in
 func (c *Clients) deliverOne(id uint32, cl *client, it *publish.Item, match *grip.Match) bool {
 	more := c.grips.At(id).more
 	ch := more.channel(it.Channel)
+	if cl.form == gripResponse && ch != nil && ch.PrevID != "" && answersHold(it) && it.PrevID != ch.PrevID {
+		if it.ID != ch.PrevID { // else it is what the backend has read
+			c.repeatHold(id, cl)
+		}
+		return false
+	}
 	if ch != nil && !grip.Allows(match, ch.Filters, more.user, more.subscribed) {
 		c.stats.Dropped[stats.DropFiltered].Add(1)
+		if ch.PrevID != "" {
+			ch.PrevID = it.ID
+		}
 		return false
 	}
 	if cl.form == gripResponse {
-		return c.answerHold(id, cl, it, ch)
+		return c.answerHold(id, cl, it)
 	}
-	encode := appendStream
-	b, effect := encode(c.event[:0], it)
+	b, effect := appendStream(c.event[:0], it)
 	c.event = b
+	sent := true
 	if len(b) > 0 {
-		c.t.Send(id, appendFramed(c.out[:0], b, c.forms[cl.form].chunked))
+		c.out = appendFramed(c.out[:0], b, c.forms[cl.form].chunked)
+		c.ownKey++
+		n, _, _ := c.t.SendShared(c.ownKey, []uint32{id}, c.out)
+		sent = n == 1
+		if !sent && c.alive(id) {
+			c.stats.Dropped[stats.DropQueueFull].Add(1)
+		}
 	}
 	if effect == hub.End && c.alive(id) {
 		c.endStream(id, cl, stats.CloseAction)
 	}
-	return effect != hub.Nothing
+	return sent && effect != hub.Nothing
+}
+
+// answersHold reports whether the item is an answer to held requests.
+func answersHold(it *publish.Item) bool {
+	return it.Has(publish.HTTPResponse) && it.Response.Action == publish.Send && len(it.Response.ContentFilters) == 0
+}
+
+// repeatHold has the backend of a held request asked again.
+func (c *Clients) repeatHold(id uint32, cl *client) {
+	more := c.grips.At(id).more
+	if c.draining {
+		c.gripTimeout(id, cl)
+		return
+	}
+	if c.leaveGrip(id, cl); c.alive(id) {
+		c.askAgain(id, cl, more, 0)
+	}
 }
 
 // answerHold answers a held request with an item, or has its backend asked again.
-func (c *Clients) answerHold(id uint32, cl *client, it *publish.Item, ch *grip.Channel) bool {
+func (c *Clients) answerHold(id uint32, cl *client, it *publish.Item) bool {
 	r := &it.Response
-	if !it.Has(publish.HTTPResponse) {
-		return false
-	}
 	more := c.grips.At(id).more
 	switch {
-	case r.Action == publish.Hint:
-		c.leaveGrip(id, cl)
-		c.askAgain(id, cl, more)
+	case it.Has(publish.HTTPResponse) && r.Action == publish.Hint:
+		c.repeatHold(id, cl)
 		return true
-	case r.Action != publish.Send:
-		return false
-	case ch != nil && ch.PrevID != "" && it.PrevID != ch.PrevID:
-		c.leaveGrip(id, cl)
-		c.askAgain(id, cl, more)
+	case !answersHold(it):
 		return false
 	}
 	plan := more.plan
@@ -388,9 +434,7 @@ func (c *Clients) endHold(id uint32, cl *client, h *exchange.Head, body []byte) 
 		return
 	}
 	c.beginAnswer(id, p, h, body)
-	if c.next(id, cl, p.is(keepsAlive)); c.alive(id) {
-		c.t.Again(id)
-	}
+	c.goOnAfter(id, cl, p.is(keepsAlive))
 }
 
 // armGrip waits for the next keep-alive of a stream.

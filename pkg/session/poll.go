@@ -113,7 +113,7 @@ func (c *Clients) pollEncoder(f form) hub.Encoder {
 
 // hasAnswer reports whether the item has an answer to a poll.
 func hasAnswer(it *publish.Item) bool {
-	return it.Has(publish.HTTPResponse) && it.Response.Action == publish.Send && it.Response.BodyPatch == ""
+	return it.Has(publish.HTTPResponse) && it.Response.Action == publish.Send && it.Response.BodyPatch == "" && len(it.Response.ContentFilters) == 0
 }
 
 // appendPollAnswer appends an item's http-response. last, for the next poll's last-id, goes with it; fields are further field

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"holdfast/pkg/demo"
+	"holdfast/pkg/http1"
 )
 
 // endpoint is what a path serves.
@@ -73,7 +74,7 @@ func (c *Clients) serveDirect(id uint32, cl *client) {
 // accepts them, else a stream.
 func (c *Clients) fixedEndpoint() endpoint {
 	switch {
-	case c.req.Upgrade != nil:
+	case http1.ContainsToken(c.req.Upgrade, "websocket"):
 		return endpoints["/ws"]
 	case c.req.HasToken("Accept", "text/event-stream"):
 		return endpoints["/events"]

@@ -109,6 +109,7 @@ func (f *fakeTransport) SendShared(_ uint64, conns []uint32, b []byte) (written,
 func (f *fakeTransport) WakeIn(time.Duration) {}
 
 func (f *fakeTransport) Hold(id uint32)                          { f.conn(id).held = true }
+func (f *fakeTransport) Ended(uint32) bool                       { return false }
 func (f *fakeTransport) Behind(id uint32) bool                   { return f.conn(id).behind }
 func (f *fakeTransport) Pause(id uint32)                         { f.conn(id).paused = true }
 func (f *fakeTransport) Close(id uint32, why stats.CloseReason)  { f.end(id, false, why) }
