@@ -6,7 +6,7 @@ FUZZTIME ?= 20s
 BINARIES := pushd pushpub pushstat sysprep
 
 .DEFAULT_GOAL := help
-.PHONY: help build install run test race interop fuzz bench yardstick cover golden lint tidy ci clean
+.PHONY: help build install run test race interop oracle fuzz bench yardstick cover golden lint tidy ci clean
 
 help: ## print this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /  \1\t/' | expand -t 14
@@ -24,8 +24,11 @@ test: ## everything that must pass
 race: ## the tests under the race detector, in random order
 	go test -race -shuffle=on -count=1 ./...
 
-interop: ## the tests with npm clients and headless Chromium (installs the npm packages; needs node and chromium)
+interop: ## the tests with npm clients and headless Chromium (installs the npm packages; needs node, chromium, php and pushpin-publish)
 	HOLDFAST_INTEROP=1 go test -count=1 -timeout 10m ./scripts/interop
+
+oracle: ## pushd against Debian's Pushpin 1.36: the same requests, the same answers (needs pushpin)
+	HOLDFAST_ORACLE=1 go test -count=1 ./scripts/oracle
 
 fuzz: ## every fuzz target for FUZZTIME (20s)
 	@FUZZTIME=$(FUZZTIME) scripts/fuzz.sh

@@ -1,8 +1,10 @@
-// Package interop holds no code, only tests of pushd with client software of others: the npm packages ws and eventsource,
-// and Chromium. They are written in JavaScript; this starts them.
+// Package interop holds no code, only tests of pushd with software of others: as clients the npm packages ws and eventsource
+// and Chromium, as backends Express with @fanoutio/serve-grip and PHP, as publishers @fanoutio/grip and pushpin-publish. They
+// are written in JavaScript; this starts them.
 package interop
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"os"
@@ -16,6 +18,13 @@ import (
 
 // required makes a missing counterpart a failure (make interop sets it). Without it nothing is installed either.
 const required = "HOLDFAST_INTEROP"
+
+// programs are what some of the test files need beside node, by the variable that tells them where it is.
+var programs = map[string][]string{
+	"HOLDFAST_CHROMIUM":        {"chromium", "chromium-browser", "google-chrome"},
+	"HOLDFAST_PHP":             {"php"},
+	"HOLDFAST_PUSHPIN_PUBLISH": {"pushpin-publish"},
+}
 
 // patience bounds what is run: longer than all waits of one test file that is stuck.
 const patience = 4 * time.Minute
@@ -31,8 +40,10 @@ func TestInterop(t *testing.T) {
 	for _, file := range files {
 		t.Run(strings.TrimSuffix(file, ".test.mjs"), func(t *testing.T) {
 			env := []string{"HOLDFAST_BIN=" + bin, "TMPDIR=" + t.TempDir()}
-			if usesBrowser(t, file) {
-				env = append(env, "HOLDFAST_CHROMIUM="+program(t, "chromium", "chromium-browser", "google-chrome"))
+			for variable, names := range programs {
+				if uses(t, file, variable) {
+					env = append(env, variable+"="+program(t, names...))
+				}
 			}
 			out, err := run(t, env, node, "--test", "--test-reporter=spec", file)
 			if err != nil {
@@ -82,20 +93,20 @@ func missing(t *testing.T, format string, args ...any) {
 func build(t *testing.T) string {
 	t.Helper()
 	bin := t.TempDir()
-	if out, err := run(t, nil, "go", "build", "-o", bin+"/", "../../cmd/pushd", "../../cmd/pushpub"); err != nil {
+	if out, err := run(t, nil, "go", "build", "-o", bin+"/", "../../cmd/pushd", "../../cmd/pushpub", "../../cmd/pushstat"); err != nil {
 		t.Fatalf("build: %v\n%s", err, out)
 	}
 	return bin
 }
 
-// usesBrowser reports whether the test file starts a browser.
-func usesBrowser(t *testing.T, file string) bool {
+// uses reports whether the test file, or the module that starts a browser for it, reads the environment variable.
+func uses(t *testing.T, file, variable string) bool {
 	t.Helper()
 	text, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return strings.Contains(string(text), "./browser.mjs")
+	return bytes.Contains(text, []byte(variable)) || bytes.Contains(text, []byte("./browser.mjs")) && uses(t, "browser.mjs", variable)
 }
 
 // run runs a program in a process group of its own and returns its output. When it takes too long the group is told to end:

@@ -6,10 +6,11 @@ import {connect, createServer} from 'node:net';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
 import {setTimeout as sleep} from 'node:timers/promises';
+import {promisify} from 'node:util';
 
 export const patience = 15_000; // ms that every wait may take
 
-const bin = process.env.HOLDFAST_BIN; // the directory of pushd and pushpub
+const bin = process.env.HOLDFAST_BIN; // the directory of pushd, pushpub and pushstat
 if (!bin) throw new Error('HOLDFAST_BIN is not set: run make interop');
 
 const noReceivers = 4; // exit code of pushpub --require-receivers
@@ -27,12 +28,37 @@ export async function until(what, claim) {
 
 /** freePort is a port of 127.0.0.1 on which nobody listens. */
 export function freePort() {
+  return bindable(0);
+}
+
+/**
+ * freePorts is the first of n ports of 127.0.0.1 in a row that are free. They are below those that the kernel hands out: a
+ * connection that has one of these, or had it a minute ago, is in the way too.
+ */
+export async function freePorts(n) {
+  for (let tries = 0; tries < 100; tries++) {
+    const first = 10_000 + Math.floor(Math.random() * 20_000);
+    const row = Array.from({length: n}, (_, i) => bindable(first + i));
+    if ((await Promise.allSettled(row)).every(port => port.status === 'fulfilled')) return first;
+  }
+  throw new Error(`no ${n} free ports in a row`);
+}
+
+// bindable is the port, once it has been listened on.
+function bindable(port) {
   return new Promise((resolve, reject) => {
-    const server = createServer().once('error', reject).listen(0, '127.0.0.1', () => {
-      const {port} = server.address();
-      server.close(() => resolve(port));
+    const server = createServer().once('error', reject).listen(port, '127.0.0.1', () => {
+      const bound = server.address().port;
+      server.close(() => resolve(bound));
     });
   });
+}
+
+/** temporary is a directory for the time of the test t. */
+export async function temporary(t) {
+  const dir = await mkdtemp(join(tmpdir(), 'interop-'));
+  t.after(() => rm(dir, {recursive: true}));
+  return dir;
 }
 
 const running = new Set();
@@ -87,6 +113,13 @@ export class Pushd {
     });
   }
 
+  /** held is how many requests pushd holds. */
+  async held() {
+    const {stdout} = await promisify(execFile)(join(bin, 'pushstat'), ['--socket', this.socket, '--once', '--json'], {env: cleanEnv()});
+    const {events, stream, poll, ws} = JSON.parse(stdout).connections;
+    return events + stream + poll + ws;
+  }
+
   /** publish publishes, whether somebody receives it or not. */
   async publish(...args) {
     const {code, stderr} = await this.pushpub(args);
@@ -118,7 +151,8 @@ function cleanEnv() {
   return Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('PUSHD_')));
 }
 
-function listens(port) {
+/** listens is whether somebody listens on the port of 127.0.0.1. */
+export function listens(port) {
   return new Promise(resolve => {
     const socket = connect(port, '127.0.0.1');
     socket.once('connect', () => { socket.destroy(); resolve(true); });
