@@ -21,7 +21,6 @@ type routes struct {
 	table   atomic.Pointer[route.Table]
 	proxy   *proxy.Proxy
 	watcher *route.Watcher
-	failed  atomic.Uint64 // times that the file was read anew and was bad
 
 	ctx context.Context // of all exchanges
 	end context.CancelFunc
@@ -70,7 +69,6 @@ func (r *routes) take(t *route.Table) {
 // changed takes what the watcher has read; a bad file leaves the old table in effect.
 func (r *routes) changed(t *route.Table, err error) {
 	if err != nil {
-		r.failed.Add(1)
 		var all route.Errors
 		if errors.As(err, &all) && len(all) > 1 {
 			err = fmt.Errorf("%w (and %d more)", all[0], len(all)-1)
