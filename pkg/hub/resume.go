@@ -129,6 +129,19 @@ func (m *Members) Oldest(names [][]byte, from From, format publish.Format) (it *
 	return m.unpackKept(nil)[0], h.position(oldest.seq), gap, true
 }
 
+// Position returns what a connection may name as its LastID that subscribes to the channels called names from now on, as long as
+// it has got nothing: all items up to there have been handed out. It is "" when none of the channels keeps items.
+func (m *Members) Position(names [][]byte) string {
+	h := m.dir.history
+	if h == nil || !slices.ContainsFunc(names, func(name []byte) bool { return h.rule(string(name)) != nil }) {
+		return ""
+	}
+	h.mu.Lock()
+	settled := h.flight.lowest(h.seq+1) - 1
+	h.mu.Unlock()
+	return h.position(settled)
+}
+
 func (m *Members) joinAll(conn uint32, names [][]byte, encoder uint8) (subs uint32, ok bool) {
 	for _, name := range names {
 		if subs, ok = m.Join(conn, name, encoder, subs); !ok {

@@ -215,7 +215,9 @@ func TestGripResponseHold(t *testing.T) {
 	before := asked.Load()
 	hold("/")
 	publishOne(responseItem("a", publish.Response{Action: publish.Hint}))
-	eventually(t, "the backend is asked again", func() bool { return asked.Load() == before+2 })
+	eventually(t, "the backend is asked again, and has it held", func() bool {
+		return asked.Load() == before+2 && s.Snapshot().Connections.Poll == 1
+	})
 	c = hold("/again")
 	it := responseItem("b", publish.Response{Body: "unseen"})
 	it.ID, it.PrevID = "7", "6"

@@ -2,6 +2,7 @@ package session
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -49,9 +50,13 @@ func body(t *testing.T, c *fakeConn) string {
 	text := all.String()
 	if _, events, ok := strings.Cut(text, "retry: "); ok {
 		_, text, _ = strings.Cut(events, "\n\n")
+		text = opened.ReplaceAllString(text, "")
 	}
 	return text
 }
+
+// opened is where a connection stands that has got nothing yet.
+var opened = regexp.MustCompile(`id: ([0-9a-z]+\.[0-9]+)\n\n`)
 
 func TestResume(t *testing.T) {
 	field := func(id string) string { return " HTTP/1.1\r\nHost: x\r\nLast-Event-ID: " + id + "\r\n\r\n" }
@@ -101,6 +106,33 @@ func TestResume(t *testing.T) {
 		if !strings.HasPrefix(c.out.String(), "HTTP/1.1 400") {
 			t.Errorf("last=%s: %q", last, c.out.String())
 		}
+	}
+}
+
+// A client whose connection breaks before anything has come knows where it stood.
+func TestResumeAfterNothing(t *testing.T) {
+	for name, query := range map[string]string{"first": "a", "gap": "a&last-id=unknown", "another channel": "b&channel=a"} {
+		f := newRemembering(t, 10)
+		if name != "gap" {
+			f.publish(every("a", "", "before"))
+		}
+		id, c := f.get("/events?channel=" + query)
+		at := opened.FindStringSubmatch(c.out.String())
+		if at == nil {
+			t.Fatalf("%s: no position in %q", name, c.out.String())
+		}
+		f.clients.Gone(id)
+		f.publish(every("a", "i1", "x"), every("a", "i2", "y"))
+		_, c = f.request("GET /events?channel=a HTTP/1.1\r\nHost: x\r\nLast-Event-ID: " + at[1] + "\r\n\r\n")
+		if got, want := body(t, c), "id: i1\ndata: x\n\nid: i2\ndata: y\n\n"; got != want {
+			t.Errorf("%s: %q, want %q", name, got, want)
+		}
+		if opened.MatchString(c.out.String()) {
+			t.Errorf("%s: the position of a client that has a later one is set back: %q", name, c.out.String())
+		}
+	}
+	if _, c := newFake(t).get("/events?channel=a"); opened.MatchString(c.out.String()) {
+		t.Errorf("without a history: %q", c.out.String())
 	}
 }
 

@@ -19,12 +19,19 @@ func (c *Clients) stream(id uint32, cl *client, chunked, plain form, head bool) 
 		c.sendHead(id, cl, f)
 		return
 	}
+	position := ""
+	if c.forms[f].kind == stats.Events {
+		position = c.members.Position(c.query.channels)
+	}
 	gap, ok := c.subscribe(id, cl, f)
 	if !ok {
 		return
 	}
+	if c.query.from.LastID != nil && !gap { // it says better where it stands
+		position = ""
+	}
 	c.armKeepAlive(id, cl)
-	c.out = c.appendOpening(c.appendStreamHead(c.out[:0], f, c.forms[f].chunked), f)
+	c.out = c.appendOpening(c.appendStreamHead(c.out[:0], f, c.forms[f].chunked), f, position)
 	c.out = c.appendKept(c.out, f, gap)
 	c.t.Send(id, c.out)
 	if c.alive(id) {
@@ -96,12 +103,16 @@ func (c *Clients) appendStreamHead(dst []byte, f form, stays bool) []byte {
 }
 
 // appendOpening appends what a held response begins with. For events that is a reconnection time of 2 to 5 s, another
-// for each client: those of a daemon that ends do not come back in the same moment.
-func (c *Clients) appendOpening(dst []byte, f form) []byte {
+// for each client: those of a daemon that ends do not come back in the same moment. With a history it is its position as well, so
+// that a client whose connection breaks before the first item misses nothing.
+func (c *Clients) appendOpening(dst []byte, f form, position string) []byte {
 	if c.forms[f].kind != stats.Events {
 		return append(dst, c.forms[f].opening...)
 	}
 	c.event = sse.AppendRetry(append(c.event[:0], sse.KeepAlive...), 2000+rand.IntN(3000))
+	if position != "" {
+		c.event = sse.AppendID(c.event, position)
+	}
 	if c.forms[f].chunked {
 		return http1.AppendChunk(dst, c.event)
 	}

@@ -69,6 +69,14 @@ func AppendRetry(dst []byte, ms int) []byte {
 	return append(appendRetry(dst, max(ms, 0)), '\n')
 }
 
+// AppendID appends a block that sets the client's last event ID and dispatches no event (HTML, 9.2.6).
+func AppendID(dst []byte, id string) []byte {
+	if !oneLine(id) {
+		return dst
+	}
+	return append(appendLine(dst, "id: ", id), '\n')
+}
+
 func appendRetry(dst []byte, ms int) []byte {
 	dst = append(dst, "retry: "...)
 	return append(strconv.AppendInt(dst, int64(ms), 10), '\n')

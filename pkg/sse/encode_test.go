@@ -62,6 +62,8 @@ func TestAppendCommentAndRetry(t *testing.T) {
 		{`AppendComment("a\r\n\ndata: b")`, string(AppendComment(nil, "a\r\n\ndata: b")), ": a\n: \n: data: b\n\n"},
 		{`AppendRetry(1500)`, string(AppendRetry(nil, 1500)), "retry: 1500\n\n"},
 		{`AppendRetry(0)`, string(AppendRetry(nil, 0)), "retry: 0\n\n"},
+		{`AppendID(a.1)`, string(AppendID(nil, "a.1")), "id: a.1\n\n"},
+		{`AppendID(LF)`, string(AppendID(nil, "a\ndata: x")), ""},
 		{`AppendRetry(-1)`, string(AppendRetry(nil, -1)), "retry: 0\n\n"},
 	}
 	for _, tt := range tests {
@@ -78,6 +80,7 @@ func TestNothingAllocates(t *testing.T) {
 		"AppendEvent":   func() { AppendEvent(buf, e) },
 		"AppendComment": func() { AppendComment(buf, "a\nb") },
 		"AppendRetry":   func() { AppendRetry(buf, 1000) },
+		"AppendID":      func() { AppendID(buf, "a.1") },
 		"Check":         func() { _ = e.Check() },
 	}
 	stream := AppendEvent(nil, e)

@@ -91,10 +91,9 @@ test('with a history an EventSource of a page loses nothing over cuts, and is to
   await page.goto(relay.url + '/');
   await subscribe(page, 'events', `${relay.url}/events?channel=page`);
   await got(page, /^open/);
-  const want = ['message 0.'];
-  await pushd.deliver('--retry', '100', 'page', want[0]);
+  const want = [];
   for (let round = 0; round < 3; round++) {
-    relay.cut();
+    relay.cut(); // the first time before anything has come
     for (let i = 0; i < 5; i++) {
       want.push(`message ${want.length}.`);
       await pushd.publish('--retry', '100', 'page', want.at(-1));
