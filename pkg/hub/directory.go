@@ -61,48 +61,22 @@ type shard struct {
 	mu   sync.Mutex
 	ids  compactMap[string, uint32] // name to number in recs
 	recs slab.Slab[record]
+	gone lingering
 	_    [64]byte
 }
 
 type record struct {
-	name  string
-	last  *string // id of the last item, "" for one without; nil: there was none, or it is not kept in mind
-	loops uint64  // bit i: loop i has subscribers
-	birth uint32
+	name    string
+	last    *string // id of the last item, "" for one without; nil: there was none, or it is not kept in mind
+	loops   uint64  // bit i: loop i has subscribers
+	birth   uint32
+	lingers bool // last is kept in mind a while when nobody subscribes any more
 }
 
 // NewDirectory returns a Directory for the given loops, at most MaxLoops. maxBytes bounds the items that are on their
 // way to subscribers: above it Publish waits.
 func NewDirectory(maxBytes int64) *Directory {
 	return &Directory{seed: maphash.MakeSeed(), room: semaphore.NewWeighted(maxBytes), maxBytes: maxBytes}
-}
-
-// KeepLastIDs has the Directory keep the id of the last item of each channel in mind while somebody subscribes. It is called before
-// anything is subscribed or published.
-func (d *Directory) KeepLastIDs() { d.lastIDs = true }
-
-// LastID returns the id of the last item that was published to the channel called name since it has subscribers. known is false
-// when there was none, or the last one had no id.
-func (d *Directory) LastID(name string) (id string, known bool) {
-	s, _ := d.shard(maphash.String(d.seed, name))
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	number, ok := s.ids.get(name)
-	if !ok || s.recs.At(number).last == nil {
-		return "", false
-	}
-	id = *s.recs.At(number).last
-	return id, id != ""
-}
-
-// ForgetLastID has LastID not know about the channel until the next item.
-func (d *Directory) ForgetLastID(name string) {
-	s, _ := d.shard(maphash.String(d.seed, name))
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if number, ok := s.ids.get(name); ok {
-		s.recs.At(number).last = nil
-	}
 }
 
 // SetMaxChannels bounds the channels that have subscribers, before anything is subscribed; 0 is no limit.
@@ -165,6 +139,9 @@ func (d *Directory) post(dl *Delivery) bool {
 	defer s.mu.Unlock()
 	id, ok := s.ids.get(dl.Item.Channel)
 	if !ok {
+		if d.lastIDs {
+			s.gone.update(dl.Item.Channel, dl.Item.ID, time.Now())
+		}
 		return false
 	}
 	rec := s.recs.At(id)
@@ -206,6 +183,7 @@ func (d *Directory) enter(name []byte, loop int) (channel, bool) {
 		var rec *record
 		id, rec = s.recs.Alloc()
 		rec.name, rec.birth = string(name), d.births.Add(1)
+		rec.last = s.gone.take(rec.name, time.Now())
 		s.ids.set(rec.name, id)
 	}
 	rec := s.recs.At(id)
@@ -245,6 +223,9 @@ func (d *Directory) exit(number uint32, loop int) {
 	defer s.mu.Unlock()
 	rec := s.recs.At(id)
 	if rec.loops &^= 1 << loop; rec.loops == 0 {
+		if rec.lingers {
+			s.gone.put(rec.name, rec.last, time.Now())
+		}
 		s.ids.delete(rec.name)
 		s.recs.Free(id)
 		d.channels.Add(-1)

@@ -105,8 +105,10 @@ func (d *Directory) History() (channels, items int, bytes int64) {
 	return h.channels.Len() - h.marked, h.entries.Len(), h.bytes
 }
 
-// Expire frees the kept items that are too old at the time now. Nobody gets them even before: it only gives their memory back.
+// Expire frees the kept items, and the last ids, that are too old at the time now. Nobody gets them even before: it only gives
+// their memory back.
 func (d *Directory) Expire(now time.Time) {
+	d.expireLastIDs(now)
 	h := d.history
 	if h == nil {
 		return

@@ -159,10 +159,12 @@ func TestGripResponseHold(t *testing.T) {
 	var asked atomic.Int32
 	var mu sync.Mutex
 	var last []string
+	read := "5" // id of the item that the backend has read of b
 	s, ctl := behind(t, func(w http.ResponseWriter, r *http.Request) {
 		asked.Add(1)
 		mu.Lock()
 		last = append(last, r.Header.Get("Grip-Last"))
+		prev := read
 		mu.Unlock()
 		if r.URL.Path == "/again" && r.Header.Get("Grip-Last") != "" {
 			fmt.Fprint(w, "fresh")
@@ -173,7 +175,7 @@ func TestGripResponseHold(t *testing.T) {
 		w.Header().Set("Content-Type", "text/plain")
 		w.Header().Set("X-A", "1")
 		if r.URL.Path == "/again" {
-			w.Header().Set("Grip-Channel", "b; prev-id=5")
+			w.Header().Set("Grip-Channel", "b; prev-id="+prev)
 		} else {
 			w.Header().Set("Grip-Channel", "a")
 			w.Header().Set("Grip-Status", "203 Waited")
@@ -229,9 +231,10 @@ func TestGripResponseHold(t *testing.T) {
 	if got := last[len(last)-1]; got != "b; last-id=5" {
 		t.Errorf("Grip-Last: %q", got)
 	}
+	read = "7"
 	mu.Unlock()
 	c = hold("/again")
-	it.ID, it.PrevID = "8", "5"
+	it.ID, it.PrevID = "8", "7"
 	publishOne(it)
 	if _, body = c.answer(); body != "unseen" {
 		t.Errorf("after an item in order: %q", body)

@@ -194,3 +194,42 @@ func TestGripUpgradeH2C(t *testing.T) {
 		t.Errorf("a client that offers h2c gets %q", line)
 	}
 }
+
+// A client that polls alone is not there between two polls. What is published then is not lost.
+func TestGripItemBetweenTwoPolls(t *testing.T) {
+	var asked atomic.Int32
+	publishNow, published := make(chan struct{}), make(chan struct{})
+	s, ctl := behind(t, func(w http.ResponseWriter, r *http.Request) {
+		switch asked.Add(1) {
+		case 1:
+			responseHold(w, "b; prev-id=5")
+		case 2: // it has read 6, then 7 is published, before the hold stands
+			publishNow <- struct{}{}
+			<-published
+			responseHold(w, "b; prev-id=6")
+		default:
+			fmt.Fprint(w, "asked with "+r.Header.Get("Grip-Last"))
+		}
+	}, nil)
+	pub := func(id, prev string) {
+		it := responseItem("b", publish.Response{Body: "item " + id})
+		it.ID, it.PrevID = id, prev
+		if _, err := ctl.Publish(t.Context(), []publish.Item{it}); err != nil {
+			t.Error(err)
+		}
+	}
+	c := dialPoller(t, s.addr())
+	c.ask("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+	eventually(t, "held", func() bool { return s.Snapshot().Connections.Poll == 1 })
+	pub("6", "5")
+	if _, body := c.answer(); body != "item 6" {
+		t.Fatalf("%q", body)
+	}
+	c.ask("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+	<-publishNow
+	pub("7", "6")
+	close(published)
+	if _, body := c.answer(); body != "asked with b; last-id=6" {
+		t.Errorf("%q", body)
+	}
+}
