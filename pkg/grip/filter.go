@@ -1,6 +1,9 @@
 package grip
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // Filter is a set of filters that a subscription has.
 type Filter uint8
@@ -51,7 +54,7 @@ type Match struct {
 	RequireSub string
 
 	sender string
-	skip   map[string]struct{}
+	skip   []string // sorted
 }
 
 // NewMatch reads the metadata of an item.
@@ -61,12 +64,13 @@ func NewMatch(meta map[string]string) Match {
 	if !found {
 		return m
 	}
-	m.skip = make(map[string]struct{})
+	m.skip = make([]string, 0, 1+strings.Count(list, ","))
 	for user := range strings.SplitSeq(list, ",") {
 		if user = strings.TrimSpace(user); user != "" {
-			m.skip[user] = struct{}{}
+			m.skip = append(m.skip, user)
 		}
 	}
+	slices.Sort(m.skip)
 	return m
 }
 
@@ -94,7 +98,7 @@ func Allows[T string | []byte](m *Match, f Filter, user T, subscribed func(chann
 		return false
 	}
 	if f&SkipUsers != 0 {
-		if _, skipped := m.skip[string(user)]; skipped {
+		if _, skipped := slices.BinarySearch(m.skip, string(user)); skipped {
 			return false
 		}
 	}

@@ -33,6 +33,9 @@ func (b *Batch) known() {
 type Delivery struct {
 	Item publish.Item
 
+	// Prepared is what the function given to Directory.Prepare made of the item; nil when it has no Meta.
+	Prepared any
+
 	batch     *Batch
 	channel   channel
 	seq       uint64       // its number; 0: its channel keeps no history

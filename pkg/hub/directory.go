@@ -52,6 +52,7 @@ type Directory struct {
 	lastIDs   bool     // are kept in mind
 	seen      *seenIDs // nil: repeats are items like any other
 	history   *history // nil: nothing is kept
+	prepare   func(*publish.Item) any
 	births    atomic.Uint32
 }
 
@@ -85,6 +86,10 @@ func (d *Directory) SetMaxChannels(n int) { d.most = int64(n) }
 // SetLoops names the loops, at most MaxLoops, before anything is subscribed or published.
 func (d *Directory) SetLoops(loops []Loop) { d.loops = loops }
 
+// Prepare has f called once for each item with Meta, on its publisher's goroutine: what is much work for each of the loops, or for
+// each slice of a walk, is done there. It is called before anything is published.
+func (d *Directory) Prepare(f func(*publish.Item) any) { d.prepare = f }
+
 // Publish hands the batch's items to the loops that have subscribers of their channels. It waits while more is on its way
 // than the Directory may hold: that is how a publisher is slowed down to what the loops can deliver. When ctx ends first
 // it returns its error and has handed over nothing. The batch's Done is called in any other case.
@@ -95,7 +100,11 @@ func (d *Directory) Publish(ctx context.Context, b *Batch) error {
 	}
 	b.bytes = 0
 	for i := range b.Deliveries {
-		b.bytes += charge(&b.Deliveries[i].Item)
+		dl := &b.Deliveries[i]
+		b.bytes += charge(&dl.Item)
+		if dl.Prepared = nil; d.prepare != nil && len(dl.Item.Meta) > 0 {
+			dl.Prepared = d.prepare(&dl.Item)
+		}
 	}
 	b.bytes = min(b.bytes, d.maxBytes)
 	if err := d.room.Acquire(ctx, b.bytes); err != nil {
@@ -123,11 +132,14 @@ func (d *Directory) repeats(it *publish.Item) bool {
 	return d.seen != nil && it.ID != "" && d.seen.repeats(it.Channel, it.ID, time.Now())
 }
 
+// preparedFactor is how much more memory than its bytes an item's Meta may take when it is prepared.
+const preparedFactor = 8
+
 // charge is what an item takes of the Directory's room: about its memory.
 func charge(it *publish.Item) int64 {
 	n := itemOverhead + it.ContentSize() + len(it.ID) + len(it.PrevID) + len(it.Epoch)
 	for k, v := range it.Meta {
-		n += len(k) + len(v)
+		n += preparedFactor * (len(k) + len(v))
 	}
 	return int64(n)
 }

@@ -72,13 +72,13 @@ func (s *recordSink) Deliver(key uint64, conns []uint32, b []byte, items int) (h
 }
 
 // DeliverEach gives every second connection every item.
-func (s *recordSink) DeliverEach(conns []uint32, items []*publish.Item, handed []int) (behind int) {
+func (s *recordSink) DeliverEach(conns []uint32, items []*Delivery, handed []int) (behind int) {
 	for _, c := range conns {
 		for i, it := range items {
 			if it == nil || c%2 == 0 {
 				continue
 			}
-			s.each = append(s.each, fmt.Sprintf("%d %s", c, it.Stream.Content))
+			s.each = append(s.each, fmt.Sprintf("%d %s", c, it.Item.Stream.Content))
 			handed[i]++
 		}
 	}
@@ -91,7 +91,7 @@ func (s *recordSink) End(conns []uint32) { s.ended = append(s.ended, conns...) }
 type noSink struct{}
 
 func (noSink) Deliver(_ uint64, conns []uint32, _ []byte, _ int) (int, int) { return len(conns), 0 }
-func (noSink) DeliverEach([]uint32, []*publish.Item, []int) int             { return 0 }
+func (noSink) DeliverEach([]uint32, []*Delivery, []int) int                 { return 0 }
 func (noSink) End([]uint32)                                                 {}
 
 // plain appends the content of the http-stream format and obeys its close action; a hint is nothing.

@@ -11,7 +11,6 @@ import (
 	"testing"
 	"time"
 
-	"holdfast/pkg/publish"
 	"holdfast/pkg/stats"
 )
 
@@ -50,7 +49,7 @@ func (l *liveLoop) Deliver(_ uint64, conns []uint32, b []byte, _ int) (handed, b
 	return len(conns), 0
 }
 
-func (l *liveLoop) DeliverEach([]uint32, []*publish.Item, []int) int {
+func (l *liveLoop) DeliverEach([]uint32, []*Delivery, []int) int {
 	panic("every kind has an encoder")
 }
 

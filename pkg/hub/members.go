@@ -28,7 +28,7 @@ type Sink interface {
 	Deliver(key uint64, conns []uint32, b []byte, items int) (handed, behind int)
 	// DeliverEach takes the items, in their order, to each of the connections as they are for that one. Items that are nil are
 	// not for them. It adds to handed, by item, how many got it, and returns how many of the connections are behind.
-	DeliverEach(conns []uint32, items []*publish.Item, handed []int) (behind int)
+	DeliverEach(conns []uint32, items []*Delivery, handed []int) (behind int)
 	// End ends each of the connections in good order.
 	End(conns []uint32)
 }
@@ -53,10 +53,10 @@ type Members struct {
 	spare      []*walk
 	spareBytes int // of those
 	walkKey    uint64
-	conns      []uint32        // scratch: one slice of a walk
-	each       []*publish.Item // scratch: the items for one slice
-	resumed    []resumed       // scratch of Resume
-	kept       []keptEntry     // the same
+	conns      []uint32    // scratch: one slice of a walk
+	each       []*Delivery // scratch: the items for one slice
+	resumed    []resumed   // scratch of Resume
+	kept       []keptEntry // the same
 }
 
 // local is a channel with subscribers in this loop.
@@ -130,6 +130,20 @@ func (m *Members) LastID(name string) (id string, known bool) { return m.dir.Las
 
 // ForgetLastID is that of the Directory.
 func (m *Members) ForgetLastID(name string) { m.dir.ForgetLastID(name) }
+
+// Subscribed reports whether the connection whose first subscription is subs has joined the channel called name.
+func (m *Members) Subscribed(subs uint32, name string) bool {
+	ch, ok := m.dir.find(name)
+	if !ok {
+		return false
+	}
+	for id := subs; id != 0; id = m.subs.At(id).more {
+		if m.locals.At(m.groups.At(m.subs.At(id).group).local).channel == ch {
+			return true
+		}
+	}
+	return false
+}
 
 // group returns the channel's group of that encoder for what comes after that number, making it when there is none.
 func (m *Members) group(li uint32, encoder uint8, after uint64) uint32 {

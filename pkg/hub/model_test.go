@@ -143,7 +143,7 @@ func (s modelSink) note(c *modelConn, items []int, encoder string) {
 	}
 }
 
-func (s modelSink) DeliverEach([]uint32, []*publish.Item, []int) int {
+func (s modelSink) DeliverEach([]uint32, []*Delivery, []int) int {
 	panic("every kind has an encoder")
 }
 

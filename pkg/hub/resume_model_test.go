@@ -91,7 +91,7 @@ func (r *replay) encoder(encoder uint8) Encoder {
 
 type replaySink struct{ *replay }
 
-func (s replaySink) DeliverEach([]uint32, []*publish.Item, []int) int {
+func (s replaySink) DeliverEach([]uint32, []*Delivery, []int) int {
 	panic("every kind has an encoder")
 }
 

@@ -164,7 +164,7 @@ func (m *Members) deliverEach(w *walk) (behind int) {
 	m.each = m.each[:0]
 	for i, d := range w.items {
 		if w.inBlock[i] {
-			m.each = append(m.each, &d.Item)
+			m.each = append(m.each, d)
 		} else {
 			m.each = append(m.each, nil)
 		}

@@ -46,6 +46,7 @@ func newPlane(o Options, r *routes) (*plane, error) {
 	p.dir.SetMaxChannels(o.MaxChannels)
 	if r != nil {
 		p.dir.KeepLastIDs()
+		p.dir.Prepare(session.PrepareItem)
 		if o.IDCacheTTL > 0 {
 			p.dir.DropRepeats(o.IDCacheTTL)
 		}

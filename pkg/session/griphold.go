@@ -60,31 +60,42 @@ func (c *Clients) unshareKeep(keep *gripKeep) {
 	}
 }
 
-// gripMore is what few held connections need.
+// gripMore is what a hold with filters needs, or a held response. There may be very many of the former: it takes 48 bytes.
 type gripMore struct {
-	plan     *exchange.Plan // of a response hold; nil for a stream
-	route    *route.Route
-	channels []grip.Channel // with their prev-ids as they are now
-	user     string
-	flags    uint16 // of proxied
+	route   *route.Route
+	user    string
+	filters grip.Filter // of all its channels, when each is nil
+	flags   uint16      // of proxied
+	each    *gripEach
 }
 
-// channel returns the hold's channel that an item is published to.
+// gripEach is what a held response needs, or a stream whose channels differ.
+type gripEach struct {
+	plan     *exchange.Plan // nil for a stream
+	channels []grip.Channel // with their prev-ids as they are now
+}
+
+// channel returns the hold's channel that an item is published to, if it is in each.
 func (m *gripMore) channel(name string) *grip.Channel {
 	name, ok := strings.CutPrefix(name, m.route.Prefix)
-	if !ok {
+	if !ok || m.each == nil {
 		return nil
 	}
-	for i := range m.channels {
-		if m.channels[i].Name == name {
-			return &m.channels[i]
+	channels := m.each.channels
+	for i := range channels {
+		if channels[i].Name == name {
+			return &channels[i]
 		}
 	}
 	return nil
 }
 
-func (m *gripMore) subscribed(name string) bool {
-	return slices.ContainsFunc(m.channels, func(ch grip.Channel) bool { return ch.Name == name })
+// filtersOf returns the filters of the subscription by which an item comes.
+func (m *gripMore) filtersOf(ch *grip.Channel) grip.Filter {
+	if ch != nil {
+		return ch.Filters
+	}
+	return m.filters
 }
 
 // holdFor holds the connection as the backend asks.
@@ -99,15 +110,15 @@ func (c *Clients) holdFor(id uint32, cl *client, p *proxied, plan *exchange.Plan
 	if in.Hold == grip.StreamHold && plan.Begun {
 		chunked = p.is(answerChunked)
 	}
-	more := &gripMore{route: rt, channels: c.gripChannels(id, in.Channels), user: in.Meta[grip.UserMeta], flags: flags}
-	f := gripForm(in.Hold, chunked, more)
-	subs, ok := c.joinGrip(id, f, more, plan.Subs)
+	channels := c.gripChannels(id, in.Channels)
+	f := gripForm(in.Hold, chunked, channels)
+	subs, ok := c.joinGrip(id, f, rt.Prefix, channels, plan.Subs)
 	if !ok {
 		c.gripError(id, cl, p, plan)
 		return
 	}
 	if in.Hold == grip.ResponseHold {
-		more.plan = plan
+		more := &gripMore{route: rt, user: in.Meta[grip.UserMeta], flags: flags, each: &gripEach{plan, slices.Clone(channels)}}
 		switch {
 		case c.draining:
 			c.members.Leave(subs)
@@ -128,7 +139,12 @@ func (c *Clients) holdFor(id uint32, cl *client, p *proxied, plan *exchange.Plan
 	}
 	h := gripHold{}
 	if f == gripEachChunked || f == gripEachPlain {
-		h.more = more
+		h.more = &gripMore{route: rt, user: strings.Clone(in.Meta[grip.UserMeta]), flags: flags}
+		if same := channels[0].Filters; len(plan.Subs) == 0 && !slices.ContainsFunc(channels, func(ch grip.Channel) bool { return ch.Filters != same }) {
+			h.more.filters = same
+		} else {
+			h.more.each = &gripEach{channels: slices.Clone(channels)}
+		}
 	}
 	if !plan.Begun {
 		plan.Head.Length = -1
@@ -169,8 +185,8 @@ func appendFramed(dst, b []byte, chunked bool) []byte {
 }
 
 // gripForm is the form of a hold.
-func gripForm(kind grip.Hold, chunked bool, more *gripMore) form {
-	filtered := slices.ContainsFunc(more.channels, func(ch grip.Channel) bool { return ch.Filters != 0 })
+func gripForm(kind grip.Hold, chunked bool, channels []grip.Channel) form {
+	filtered := slices.ContainsFunc(channels, func(ch grip.Channel) bool { return ch.Filters != 0 })
 	switch {
 	case kind == grip.ResponseHold:
 		return gripResponse
@@ -188,15 +204,15 @@ func gripForm(kind grip.Hold, chunked bool, more *gripMore) form {
 // not silently.
 func (c *Clients) gripChannels(id uint32, channels []grip.Channel) []grip.Channel {
 	if len(channels) <= c.opts.MaxChannels {
-		return slices.Clone(channels)
+		return channels
 	}
 	c.stats.Dropped[stats.DropSubscriptions].Add(uint64(len(channels) - c.opts.MaxChannels))
 	c.warn("a backend subscribes a connection to more channels than --max-subscriptions", id, slog.Int("channels", len(channels)))
-	return slices.Clone(channels[:c.opts.MaxChannels])
+	return channels[:c.opts.MaxChannels]
 }
 
 // joinGrip subscribes the connection to the hold's channels, or to none.
-func (c *Clients) joinGrip(id uint32, f form, more *gripMore, extra []string) (subs uint32, ok bool) {
+func (c *Clients) joinGrip(id uint32, f form, prefix string, channels []grip.Channel, extra []string) (subs uint32, ok bool) {
 	join := func(name string) bool {
 		c.line = append(c.line[:0], name...)
 		if publish.CheckChannel(c.line) != nil {
@@ -205,8 +221,8 @@ func (c *Clients) joinGrip(id uint32, f form, more *gripMore, extra []string) (s
 		subs, ok = c.members.Join(id, c.line, uint8(f), subs)
 		return ok
 	}
-	for i := range more.channels {
-		if !join(more.route.Prefix + more.channels[i].Name) {
+	for i := range channels {
+		if !join(prefix + channels[i].Name) {
 			c.members.Leave(subs)
 			return 0, false
 		}
@@ -256,8 +272,8 @@ const maxRepeats = 3
 // gripStale reports whether a channel has gone on since the backend read it, and forgets what it has gone on to (reference:
 // grip.md 4.4, the hold-time check).
 func (c *Clients) gripStale(more *gripMore) (stale bool) {
-	for i := range more.channels {
-		ch := &more.channels[i]
+	for i := range more.each.channels {
+		ch := &more.each.channels[i]
 		if ch.PrevID == "" {
 			continue
 		}
@@ -273,12 +289,12 @@ func (c *Clients) gripStale(more *gripMore) (stale bool) {
 // it was held last.
 func (c *Clients) askAgain(id uint32, cl *client, more *gripMore, repeats uint8) {
 	var last []grip.LastID
-	for _, ch := range more.channels {
+	for _, ch := range more.each.channels {
 		if ch.PrevID != "" {
 			last = append(last, grip.LastID{Channel: ch.Name, ID: ch.PrevID})
 		}
 	}
-	again := more.plan.Again
+	again := more.each.plan.Again
 	rt := c.opts.Routes.Load().ByID(more.route.ID)
 	if p := c.proxied.Find(id); p != nil && p.x != nil {
 		c.dropProxied(id)
@@ -294,25 +310,40 @@ func (c *Clients) askAgain(id uint32, cl *client, more *gripMore, repeats uint8)
 		return
 	}
 	c.tickets++
-	plan := *more.plan
+	plan := *more.each.plan
 	plan.Route = rt
 	p.x = plan.Repeat(c.opts.Context, c.t, id, c.tickets, last)
 	c.opts.Backend.Start(p.x)
 }
 
+// PrepareItem reads an item's Meta for DeliverEach; it is what hub.Directory.Prepare takes.
+func PrepareItem(it *publish.Item) any {
+	m := grip.NewMatch(it.Meta)
+	if m.Filters() == 0 {
+		return nil
+	}
+	return &m
+}
+
+// noMatch is an item without anything that a filter looks at.
+var noMatch grip.Match
+
 // DeliverEach takes the items to connections that a backend has held with filters, or for a response.
-func (c *Clients) DeliverEach(conns []uint32, items []*publish.Item, handed []int) (behind int) {
-	for i, it := range items {
-		if it == nil {
+func (c *Clients) DeliverEach(conns []uint32, items []*hub.Delivery, handed []int) (behind int) {
+	for i, d := range items {
+		if d == nil {
 			continue
 		}
-		match := grip.NewMatch(it.Meta)
+		it, match := &d.Item, &noMatch
+		if d.Prepared != nil {
+			match = d.Prepared.(*grip.Match)
+		}
 		for _, id := range conns {
 			cl := c.table.Find(id)
 			if cl == nil || cl.phase != held { // an item before it was the answer
 				continue
 			}
-			if c.deliverOne(id, cl, it, &match) {
+			if c.deliverOne(id, cl, it, match) {
 				handed[i]++
 				c.stats.Delivered.Add(1)
 			}
@@ -336,9 +367,9 @@ func (c *Clients) deliverOne(id uint32, cl *client, it *publish.Item, match *gri
 		}
 		return false
 	}
-	if ch != nil && !grip.Allows(match, ch.Filters, more.user, more.subscribed) {
+	if !c.allows(cl, more, more.filtersOf(ch), match) {
 		c.stats.Dropped[stats.DropFiltered].Add(1)
-		if ch.PrevID != "" {
+		if ch != nil && ch.PrevID != "" {
 			ch.PrevID = it.ID
 		}
 		return false
@@ -362,6 +393,13 @@ func (c *Clients) deliverOne(id uint32, cl *client, it *publish.Item, match *gri
 		c.endStream(id, cl, stats.CloseAction)
 	}
 	return sent && effect != hub.Nothing
+}
+
+// allows reports whether the filters of a subscription let an item pass.
+func (c *Clients) allows(cl *client, more *gripMore, f grip.Filter, match *grip.Match) bool {
+	return f&match.Filters() == 0 || grip.Allows(match, f, more.user, func(name string) bool {
+		return c.members.Subscribed(cl.subs, more.route.Prefix+name)
+	})
 }
 
 // answersHold reports whether the item is an answer to held requests.
@@ -392,7 +430,7 @@ func (c *Clients) answerHold(id uint32, cl *client, it *publish.Item) bool {
 	case !answersHold(it):
 		return false
 	}
-	plan := more.plan
+	plan := more.each.plan
 	body := []byte(r.Body)
 	if r.BodyPatch != "" {
 		body = publish.Patch(plan.Body, r.BodyPatch) // nothing, when it cannot be applied
@@ -412,7 +450,7 @@ func (c *Clients) answerHold(id uint32, cl *client, it *publish.Item) bool {
 
 // gripTimeout answers a held request for which nothing has come.
 func (c *Clients) gripTimeout(id uint32, cl *client) {
-	plan := c.grips.At(id).more.plan
+	plan := c.grips.At(id).more.each.plan
 	plan.Head.Length = int64(len(plan.Body))
 	c.endHold(id, cl, plan.Head, plan.Body)
 }
