@@ -93,6 +93,7 @@ func (l *Loop) close(c uint32, why stats.CloseReason) {
 		return
 	}
 	l.wheel.Disarm(c)
+	delete(l.taking, c)
 	l.inputs.drop(&s.input)
 	l.queues.drop(&s.queue, l.stats)
 	unix.Close(int(s.fd)) // leaves its epoll set by itself: the description has no other descriptor
@@ -117,9 +118,9 @@ func (l *Loop) broken(c uint32, errno unix.Errno, why stats.CloseReason) {
 	l.close(c, why)
 }
 
-// Finish ends the connection in good order: what waits in its queue is still written, then our side is shut down, what
-// the client sends is thrown away, and the socket is closed when the client closes its side or has taken nothing for 2 s
-// (RFC 9112 section 9.6: closing at once could take the answer from the client). The handler is done with the
+// Finish ends the connection in good order: what waits in its queue is still written, as long as the client takes something of
+// it every 5 s; then our side is shut down, what the client sends is thrown away, and the socket is closed when the client closes
+// its side, or after 2 s (RFC 9112 section 9.6: closing at once could take the answer from the client). The handler is done with the
 // connection: its Gone is called before Finish returns.
 func (l *Loop) Finish(c uint32, why stats.CloseReason) {
 	s := l.slots.At(c)
@@ -127,11 +128,25 @@ func (l *Loop) Finish(c uint32, why stats.CloseReason) {
 		return
 	}
 	l.inputs.drop(&s.input)
-	l.wheel.Arm(c, l.now+ticks(lingerTime))
 	s.flags |= flagFinishing
+	if s.queue != 0 {
+		l.taking[c] = l.Unsent(c)
+		l.wheel.Arm(c, l.now+ticks(takeTime))
+	}
 	l.stats.Closed[why].Add(1)
 	l.handler.Gone(c)
 	l.drained(c, s)
+}
+
+// finishDue closes a finishing connection, unless its client goes on taking what waits for it.
+func (l *Loop) finishDue(c uint32) {
+	before, taking := l.taking[c]
+	if unsent := l.Unsent(c); taking && unsent < before {
+		l.taking[c] = unsent
+		l.wheel.Arm(c, l.now+ticks(takeTime))
+		return
+	}
+	l.close(c, stats.CloseClient)
 }
 
 // drained shuts our side of a finishing connection down once its queue is empty.
@@ -144,6 +159,8 @@ func (l *Loop) drained(c uint32, s *slot) {
 		return
 	}
 	s.flags |= flagShut
+	delete(l.taking, c)
+	l.wheel.Arm(c, l.now+ticks(lingerTime))
 	if err := unix.Shutdown(int(s.fd), unix.SHUT_WR); err != nil {
 		l.close(c, stats.CloseErrorRead)
 	}

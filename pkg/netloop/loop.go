@@ -23,7 +23,8 @@ const (
 	batchAccepts  = 64      // connections accepted from one listener in one batch
 	readBudget    = 8 << 10 // bytes read from one connection in one batch
 	tickLength    = 50 * time.Millisecond
-	lingerTime    = 2 * time.Second // for a client to take the last bytes and close
+	lingerTime    = 2 * time.Second // for a client that has all bytes to close
+	takeTime      = 5 * time.Second // in which a client has to go on taking the last bytes
 	acceptRecheck = time.Second     // how long a pause in accepting lasts when nobody of this loop leaves
 )
 
@@ -92,6 +93,8 @@ type Loop struct {
 	inputs inputs // unused bytes of connections, between reads
 	queues queues // unsent bytes of connections
 
+	taking map[uint32]int // Unsent of finishing connections with a queue, when it was last looked at
+
 	listeners []*listener
 	paused    bool      // accepting is paused
 	atLimit   bool      // because of Config.Limit
@@ -140,6 +143,7 @@ func New(cfg Config, newHandler func(*Loop) Handler) (*Loop, error) {
 	l := &Loop{cfg: cfg, stats: cfg.Stats, start: time.Now(), buf: make([]byte, cfg.MaxInput+readBudget)}
 	l.wheel = timewheel.New(func(id uint32) *timewheel.Node { return &l.slots.At(id).timer })
 	l.queues.budget = cfg.Queue
+	l.taking = map[uint32]int{}
 	err := l.openFiles()
 	if err == nil {
 		l.handler = newHandler(l)
@@ -431,6 +435,23 @@ func (l *Loop) Disarm(c uint32) {
 // Behind reports whether something waits in the connection's queue.
 func (l *Loop) Behind(c uint32) bool { return l.slots.At(c).queue != 0 }
 
+// Unsent returns about how many bytes of what was sent to the connection its client has not acknowledged: those in its queue, with
+// what they are charged, and those in the kernel. It makes a system call.
+func (l *Loop) Unsent(c uint32) int {
+	s := l.slots.At(c)
+	if s.fd < 0 {
+		return 0
+	}
+	n, err := unix.IoctlGetInt(int(s.fd), unix.SIOCOUTQ)
+	if err != nil { // never on a TCP socket
+		n = 0
+	}
+	if s.queue != 0 {
+		n += l.queues.all.At(s.queue).cost
+	}
+	return n
+}
+
 // Quiet returns the time since something was last written to the connection or queued for it: none, while something waits
 // in its queue.
 func (l *Loop) Quiet(c uint32) time.Duration {
@@ -443,7 +464,7 @@ func (l *Loop) Quiet(c uint32) time.Duration {
 func (l *Loop) due(c uint32) {
 	s := l.slots.At(c)
 	if s.flags&flagFinishing != 0 {
-		l.close(c, stats.CloseClient)
+		l.finishDue(c)
 		return
 	}
 	l.handler.Due(c)

@@ -103,9 +103,6 @@ func (l *Loop) flush(c uint32, s *slot) {
 			s.lastWrite = l.now
 			l.bytesOut += uint64(n)
 			l.queues.advance(&s.queue, n, l.stats)
-			if s.flags&flagFinishing != 0 {
-				l.wheel.Arm(c, l.now+ticks(lingerTime)) // the grace is for one that takes nothing
-			}
 		case unix.EINTR:
 			continue
 		case unix.EAGAIN, unix.ENOBUFS, unix.ENOMEM:

@@ -322,12 +322,12 @@ func TestFinishWaitsForAReaderThatGoesOn(t *testing.T) {
 		r.loop.Send(c, []byte(answer))
 		r.loop.Finish(c, stats.CloseDone)
 	})
-	pace := time.NewTicker(lingerTime / 10)
+	pace := time.NewTicker(takeTime / 50)
 	defer pace.Stop()
 	var got strings.Builder
-	for range 15 { // one and a half times the grace
+	for range 75 { // one and a half times the grace, at 40 kB/s: the socket has not room for more all the time
 		<-pace.C
-		if _, err := io.CopyN(&got, conn, 128<<10); err != nil {
+		if _, err := io.CopyN(&got, conn, 4<<10); err != nil {
 			t.Fatalf("after %d bytes: %v", got.Len(), err)
 		}
 	}

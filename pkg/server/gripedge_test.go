@@ -233,3 +233,34 @@ func TestGripItemBetweenTwoPolls(t *testing.T) {
 		t.Errorf("%q", body)
 	}
 }
+
+// A download is cut when its client takes nothing for --idle-timeout, and not because it takes little.
+func TestGripSlowDownload(t *testing.T) {
+	t.Parallel()
+	s, _ := behind(t, func(w http.ResponseWriter, r *http.Request) {
+		b := make([]byte, 64<<10)
+		for range 24 << 4 {
+			if _, err := w.Write(b); err != nil {
+				return
+			}
+		}
+	}, func(o *Options) { o.IdleTimeout, o.BackendTimeout = time.Second, time.Minute })
+	c, err := net.Dial("tcp", s.addr())
+	if err == nil {
+		err = c.(*net.TCPConn).SetReadBuffer(4096) // the kernel tells what was taken of a large one in large steps
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	fmt.Fprint(c, "GET / HTTP/1.0\r\nHost: x\r\n\r\n")
+	b, total := make([]byte, 4<<10), 0
+	for start := time.Now(); time.Since(start) < 5*time.Second; time.Sleep(100 * time.Millisecond) { // 40 kB/s
+		n, err := io.ReadFull(c, b)
+		total += n
+		if snap := s.Snapshot(); snap.Connections.Total == 0 || err != nil {
+			t.Fatalf("cut after %v and %d bytes, %v: closed %v", time.Since(start), total, err, snap.Closed)
+		}
+	}
+	within(t, "it takes nothing, and is cut", 4*time.Second, func() bool { return s.Snapshot().Closed["slow"] == 1 })
+}

@@ -22,6 +22,7 @@ type proxied struct {
 	x       *exchange.Exchange
 	chunks  http1.ChunkReader
 	left    int64 // bytes of its body that have not come yet
+	unsent  int   // of the answer, when it was last looked at
 	pieces  uint8 // of the answer that wait in the connection's queue
 	repeats uint8 // times that the request was sent again without having been held
 	flags   uint16
@@ -198,7 +199,13 @@ func (c *Clients) proxyDue(id uint32) {
 	p := c.proxied.At(id)
 	switch {
 	case p.pieces > 0:
-		c.t.Close(id, stats.CloseSlow)
+		unsent := c.t.Unsent(id)
+		if unsent >= p.unsent {
+			c.t.Close(id, stats.CloseSlow)
+			return
+		}
+		p.unsent = unsent
+		c.t.Arm(id, c.opts.IdleTimeout)
 	case p.is(answerBegun) && p.is(bodyDone|bodyWaits): // a quiet answer
 		if c.t.Ended(id) {
 			c.t.Close(id, stats.CloseClient)
@@ -298,6 +305,7 @@ func (c *Clients) answerPiece(id uint32, p *proxied, ev *exchange.Event) {
 	}
 	if c.alive(id) && c.t.Behind(id) {
 		p.pieces++
+		p.unsent = c.t.Unsent(id)
 		c.t.Arm(id, c.opts.IdleTimeout)
 		return
 	}

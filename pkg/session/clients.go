@@ -37,8 +37,9 @@ type Transport interface {
 	Arm(c uint32, d time.Duration)
 	// Quiet returns the time since something was last written to the connection.
 	Quiet(c uint32) time.Duration
-	// Behind reports whether something waits in the connection's queue.
+	// Behind reports whether something waits in the connection's queue, Unsent how many bytes the client has not acknowledged yet.
 	Behind(c uint32) bool
+	Unsent(c uint32) int
 	// WakeIn has Clients.BatchEnd called in d at the latest.
 	WakeIn(d time.Duration)
 	// Again has Clients.Data called once more with the bytes that it leaves.

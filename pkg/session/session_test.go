@@ -34,6 +34,7 @@ type fakeConn struct {
 	awaited bool // an answer is on its way
 	paused  bool // nothing is read
 	behind  bool // something waits in its queue
+	unsent  int
 	peer    netip.Addr
 }
 
@@ -111,6 +112,7 @@ func (f *fakeTransport) WakeIn(time.Duration) {}
 func (f *fakeTransport) Hold(id uint32)                          { f.conn(id).held = true }
 func (f *fakeTransport) Ended(uint32) bool                       { return false }
 func (f *fakeTransport) Behind(id uint32) bool                   { return f.conn(id).behind }
+func (f *fakeTransport) Unsent(id uint32) int                    { return f.conn(id).unsent }
 func (f *fakeTransport) Pause(id uint32)                         { f.conn(id).paused = true }
 func (f *fakeTransport) Close(id uint32, why stats.CloseReason)  { f.end(id, false, why) }
 func (f *fakeTransport) Finish(id uint32, why stats.CloseReason) { f.end(id, true, why) }
