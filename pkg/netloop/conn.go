@@ -106,6 +106,14 @@ func (l *Loop) close(c uint32, why stats.CloseReason) {
 	}
 }
 
+// Reset ends the connection at once, with a TCP reset: its client sees that it did not get everything.
+func (l *Loop) Reset(c uint32, why stats.CloseReason) {
+	if s := l.slots.At(c); s.fd >= 0 {
+		unix.SetsockoptLinger(int(s.fd), unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1}) // else it is a mere close
+	}
+	l.close(c, why)
+}
+
 // broken closes a connection on which a call failed: a reset is the client's way of leaving.
 func (l *Loop) broken(c uint32, errno unix.Errno, why stats.CloseReason) {
 	if l.slots.At(c).flags&flagDialing != 0 {

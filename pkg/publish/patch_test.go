@@ -1,6 +1,9 @@
 package publish
 
-import "testing"
+import (
+	"strings"
+	"testing"
+)
 
 func TestPatch(t *testing.T) {
 	for _, tt := range []struct{ body, patch, want string }{
@@ -15,8 +18,13 @@ func TestPatch(t *testing.T) {
 		{`{"a":1}`, `{}`, ``},
 		{`{"a":1}`, `[{"op":"fly","path":"/b"}]`, ``},
 	} {
-		if got := string(Patch([]byte(tt.body), tt.patch)); got != tt.want {
-			t.Errorf("Patch(%s, %s) = %s, want %s", tt.body, tt.patch, got, tt.want)
+		got, err := Patch([]byte(tt.body), tt.patch)
+		if string(got) != tt.want || (err == nil) != (tt.want != "") {
+			t.Errorf("Patch(%s, %s) = %s, %v, want %s", tt.body, tt.patch, got, err, tt.want)
 		}
+	}
+	double := `{"op":"copy","from":"/l","path":"/l/-"}`
+	if got, err := Patch([]byte(`{"l":["`+strings.Repeat("x", 1000)+`"]}`), "["+strings.Repeat(double+",", 30)+double+"]"); err == nil {
+		t.Errorf("a document is doubled 31 times, to %d bytes", len(got))
 	}
 }

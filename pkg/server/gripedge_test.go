@@ -1,12 +1,14 @@
 package server
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -263,4 +265,50 @@ func TestGripSlowDownload(t *testing.T) {
 		}
 	}
 	within(t, "it takes nothing, and is cut", 4*time.Second, func() bool { return s.Snapshot().Closed["slow"] == 1 })
+}
+
+func TestGripPatchThatDoesNotFit(t *testing.T) {
+	s, ctl := behind(t, func(w http.ResponseWriter, r *http.Request) { responseHold(w, "a") }, nil)
+	c := dialPoller(t, s.addr())
+	for range 2 { // the connection goes on
+		c.ask("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+		eventually(t, "held", func() bool { return s.Snapshot().Connections.Poll == 1 })
+		it := responseItem("a", publish.Response{BodyPatch: `[{"op":"remove","path":"/b"}]`})
+		if acks, err := ctl.Publish(t.Context(), []publish.Item{it}); err != nil || acks[0].Receivers != 0 {
+			t.Errorf("receivers %v, %v", acks, err)
+		}
+		if res, body := c.answer(); res.StatusCode != 502 || body != "Error while proxying to origin.\n" {
+			t.Errorf("answered %s %q", res.Status, body)
+		}
+	}
+}
+
+// The length of what GET would have got is not known.
+func TestGripHeldHEADTimesOut(t *testing.T) {
+	s, _ := behind(t, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Grip-Timeout", "1")
+		w.Header().Set("Grip-Hold", "response")
+		w.Header().Set("Grip-Channel", "a")
+	}, nil)
+	c := dialPoller(t, s.addr())
+	c.ask("HEAD / HTTP/1.1\r\nHost: x\r\n\r\nHEAD / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+	b, err := io.ReadAll(c.r)
+	if err != nil || strings.Count(string(b), "HTTP/1.1 200 OK\r\n") != 2 || strings.Contains(string(b), "Content-Length") {
+		t.Errorf("%q, %v", b, err)
+	}
+}
+
+// A client of HTTP/1.0 that gets a part of an answer, whose end is that of the connection, sees that it is no more than a part.
+func TestGripCutAnswerToHTTP10(t *testing.T) {
+	s, _ := behind(t, func(w http.ResponseWriter, r *http.Request) {
+		io.WriteString(w, "a part")
+		w.(http.Flusher).Flush()
+		time.Sleep(100 * time.Millisecond)
+		panic(http.ErrAbortHandler)
+	}, nil)
+	c := dialPoller(t, s.addr())
+	c.ask("GET / HTTP/1.0\r\nHost: x\r\n\r\n")
+	if b, err := io.ReadAll(c.r); !errors.Is(err, syscall.ECONNRESET) {
+		t.Errorf("%q, %v", b, err)
+	}
 }

@@ -27,6 +27,7 @@ func (n *nullTransport) WakeIn(time.Duration)                  {}
 func (n *nullTransport) Hold(uint32)                           {}
 func (n *nullTransport) Release(uint32)                        {}
 func (n *nullTransport) Close(id uint32, _ stats.CloseReason)  { n.clients.Gone(id) }
+func (n *nullTransport) Reset(uint32, stats.CloseReason)       {}
 func (n *nullTransport) Finish(id uint32, _ stats.CloseReason) { n.clients.Gone(id) }
 func (n *nullTransport) Arm(uint32, time.Duration)             {}
 func (n *nullTransport) Quiet(uint32) time.Duration            { return time.Hour }
@@ -34,7 +35,7 @@ func (n *nullTransport) Again(uint32)                          {}
 func (n *nullTransport) Await(uint32)                          {}
 func (n *nullTransport) Pause(uint32)                          {}
 func (n *nullTransport) Behind(uint32) bool                    { return false }
-func (n *nullTransport) Unsent(uint32) int                       { return 0 }
+func (n *nullTransport) Unsent(uint32) int                     { return 0 }
 func (n *nullTransport) Ended(uint32) bool                     { return false }
 func (n *nullTransport) Peer(uint32) (a netip.AddrPort)        { return a }
 func (n *nullTransport) Local(uint32) (a netip.AddrPort)       { return a }

@@ -37,7 +37,8 @@ const (
 	headOnly                // HEAD
 	answerBegun             // the answer's head is sent
 	answerChunked
-	answerEmpty // it has no body
+	answerEmpty      // it has no body
+	answerUntilClose // its body ends with the connection
 )
 
 func (p *proxied) is(flag uint16) bool { return p.flags&flag != 0 }
@@ -273,7 +274,7 @@ func (c *Clients) beginAnswer(id uint32, p *proxied, h *exchange.Head, body []by
 		}
 	case bodyless:
 	case p.is(oldClient):
-		p.flags &^= keepsAlive
+		p.flags = p.flags&^keepsAlive | answerUntilClose
 	default:
 		p.flags |= answerChunked
 		out = append(out, "Transfer-Encoding: chunked\r\n"...)
@@ -327,6 +328,10 @@ func (c *Clients) answerTaken(id uint32) {
 func (c *Clients) cutAnswer(id uint32, p *proxied) {
 	if !p.is(answerBegun) {
 		c.dismiss(id, 502, "Error while proxying to origin.", "", stats.CloseBackend)
+		return
+	}
+	if p.is(answerUntilClose) { // an end in good order would be that of the answer
+		c.t.Reset(id, stats.CloseBackend)
 		return
 	}
 	c.t.Finish(id, stats.CloseBackend) // without the final chunk, or the announced length

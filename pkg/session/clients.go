@@ -29,8 +29,9 @@ type Transport interface {
 	// Hold notes that the client only listens from now on, Release that it may ask something again.
 	Hold(c uint32)
 	Release(c uint32)
-	// Close ends the connection at once.
+	// Close ends the connection at once, Reset in a way that the client takes for an error.
 	Close(c uint32, why stats.CloseReason)
+	Reset(c uint32, why stats.CloseReason)
 	// Finish ends the connection after what was sent to it is written.
 	Finish(c uint32, why stats.CloseReason)
 	// Arm has Clients.Due called in d from now, once.

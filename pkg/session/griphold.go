@@ -122,8 +122,7 @@ func (c *Clients) holdFor(id uint32, cl *client, p *proxied, plan *exchange.Plan
 		switch {
 		case c.draining:
 			c.members.Leave(subs)
-			plan.Head.Length = int64(len(plan.Body))
-			c.beginAnswer(id, p, plan.Head, plan.Body)
+			c.beginAnswer(id, p, timeoutHead(plan, flags), plan.Body)
 			c.endAnswer(id, cl)
 			return
 		case p.repeats < maxRepeats && c.gripStale(more):
@@ -242,11 +241,16 @@ func (c *Clients) gripError(id uint32, cl *client, p *proxied, plan *exchange.Pl
 		c.cutAnswer(id, p)
 		return
 	}
-	body := []byte("Error while proxying to origin.\n")
-	h := &exchange.Head{Status: 502, Fields: []exchange.Field{{Name: "Content-Type", Value: "text/plain"}}, Length: int64(len(body))}
+	h, body := proxyError()
 	c.warn("a backend's hold cannot be: its channels are too many, or a name with its prefix is too long", id)
 	c.beginAnswer(id, p, h, body)
 	c.endAnswer(id, cl)
+}
+
+// proxyError is the answer for what a backend or a publisher did wrong.
+func proxyError() (h *exchange.Head, body []byte) {
+	body = []byte("Error while proxying to origin.\n")
+	return &exchange.Head{Status: 502, Fields: []exchange.Field{{Name: "Content-Type", Value: "text/plain"}}, Length: int64(len(body))}, body
 }
 
 // startHold ends the exchange and holds the connection.
@@ -433,7 +437,13 @@ func (c *Clients) answerHold(id uint32, cl *client, it *publish.Item) bool {
 	plan := more.each.plan
 	body := []byte(r.Body)
 	if r.BodyPatch != "" {
-		body = publish.Patch(plan.Body, r.BodyPatch) // nothing, when it cannot be applied
+		var err error
+		if body, err = publish.Patch(plan.Body, r.BodyPatch); err != nil {
+			c.warn("an item's patch does not fit a held response", id, slog.String("channel", it.Channel), slog.Any("err", err))
+			head, body := proxyError()
+			c.endHold(id, cl, head, body)
+			return false
+		}
 	}
 	status := r.Code
 	if status < 200 {
@@ -450,9 +460,18 @@ func (c *Clients) answerHold(id uint32, cl *client, it *publish.Item) bool {
 
 // gripTimeout answers a held request for which nothing has come.
 func (c *Clients) gripTimeout(id uint32, cl *client) {
-	plan := c.grips.At(id).more.each.plan
-	plan.Head.Length = int64(len(plan.Body))
-	c.endHold(id, cl, plan.Head, plan.Body)
+	more := c.grips.At(id).more
+	plan := more.each.plan
+	c.endHold(id, cl, timeoutHead(plan, more.flags), plan.Body)
+}
+
+// timeoutHead is the head of the answer to a held request for which nothing has come. Nobody knows the length that GET would have
+// had where HEAD was asked (RFC 9110, 8.6).
+func timeoutHead(plan *exchange.Plan, flags uint16) *exchange.Head {
+	if plan.Head.Length = int64(len(plan.Body)); flags&headOnly != 0 {
+		plan.Head.Length = -1
+	}
+	return plan.Head
 }
 
 // leaveGrip takes a held connection out of its channels.

@@ -115,6 +115,7 @@ func (f *fakeTransport) Behind(id uint32) bool                   { return f.conn
 func (f *fakeTransport) Unsent(id uint32) int                    { return f.conn(id).unsent }
 func (f *fakeTransport) Pause(id uint32)                         { f.conn(id).paused = true }
 func (f *fakeTransport) Close(id uint32, why stats.CloseReason)  { f.end(id, false, why) }
+func (f *fakeTransport) Reset(id uint32, why stats.CloseReason)  { f.end(id, false, why) }
 func (f *fakeTransport) Finish(id uint32, why stats.CloseReason) { f.end(id, true, why) }
 func (f *fakeTransport) Arm(id uint32, d time.Duration)          { f.conn(id).armed = d }
 func (f *fakeTransport) Quiet(id uint32) time.Duration           { return f.conn(id).quiet }
