@@ -100,6 +100,7 @@ func (e *effective) settings() []setting {
 		text("ws-ping", durationText(e.WSPing)),
 		size("max-queued", int64(e.MaxQueued)),
 		size("queue-memory", e.QueueMemory),
+		size("hold-memory", e.HoldMemory),
 		text("overflow", string(e.Overflow)),
 		size("max-message", int64(e.MaxMessage)),
 		text("drain-timeout", durationText(e.DrainTimeout)),

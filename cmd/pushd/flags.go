@@ -109,6 +109,7 @@ func settingFlags(d server.Options) []cli.Flag {
 		durationFlag("ws-ping", d.WSPing, "after which a quiet WebSocket gets a ping, whose answer is not waited for"),
 		sizeFlag("max-queued", int64(d.MaxQueued), "`SIZE` of what waits for one slow client", ""),
 		sizeFlag("queue-memory", d.QueueMemory, "`SIZE` of what waits for all slow clients", "an eighth of the memory"),
+		sizeFlag("hold-memory", d.HoldMemory, "`SIZE` of all requests that backends hold for a response", "an eighth of the memory"),
 		stringFlag("overflow", string(d.Overflow), "what to do to a client over --max-queued: `RULE` is close or drop", ""),
 		sizeFlag("max-message", int64(d.MaxMessage), "`SIZE` of the largest message", ""),
 		durationFlag("drain-timeout", d.DrainTimeout, "over which a stop spreads the ends of streams"),

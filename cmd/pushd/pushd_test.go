@@ -138,6 +138,7 @@ var everySetting = []struct {
 	{"stream-keep-alive", "5s", `"5s"`, func(o server.Options) any { return o.StreamKeepAlive }, 5 * time.Second},
 	{"max-queued", "1MiB", `1048576`, func(o server.Options) any { return o.MaxQueued }, 1 << 20},
 	{"queue-memory", "2GiB", `"2G"`, func(o server.Options) any { return o.QueueMemory }, int64(2 << 30)},
+	{"hold-memory", "3GiB", `"3G"`, func(o server.Options) any { return o.HoldMemory }, int64(3 << 30)},
 	{"overflow", "drop", `"drop"`, func(o server.Options) any { return o.Overflow }, server.OverflowDrop},
 	{"max-message", "2MiB", `"2MiB"`, func(o server.Options) any { return o.MaxMessage }, 2 << 20},
 	{"drain-timeout", "0s", `"0s"`, func(o server.Options) any { return o.DrainTimeout }, time.Duration(0)},

@@ -79,6 +79,7 @@ func (cfg *config) effective(c *cli.Context) (*effective, error) {
 	e.WSPing = r.duration("ws-ping", 100*time.Millisecond, day)
 	e.MaxQueued = int(r.size("max-queued", 1<<10, 1<<30))
 	e.QueueMemory = r.size("queue-memory", 1<<10, 1<<50)
+	e.HoldMemory = r.size("hold-memory", 1<<10, 1<<50)
 	e.Overflow = server.Overflow(r.choice("overflow", string(server.OverflowClose), string(server.OverflowDrop)))
 	e.MaxMessage = int(r.size("max-message", 1<<10, 256<<20))
 	e.MaxFrame = server.FrameFor(e.MaxMessage)

@@ -312,3 +312,31 @@ func TestGripCutAnswerToHTTP10(t *testing.T) {
 		t.Errorf("%q, %v", b, err)
 	}
 }
+
+// Held requests take memory by what their backend says, and so up to a bound.
+func TestGripHoldMemory(t *testing.T) {
+	s, ctl := behind(t, func(w http.ResponseWriter, r *http.Request) { responseHold(w, "a") }, func(o *Options) { o.HoldMemory = 2 << 10 })
+	hold := func() *poller {
+		c := dialPoller(t, s.addr())
+		c.ask("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+		return c
+	}
+	first, second := hold(), hold()
+	eventually(t, "two are held", func() bool { return s.Snapshot().Connections.Poll == 2 })
+	third := hold()
+	if res, body := third.answer(); res.StatusCode != 503 || res.Header.Get("Retry-After") == "" || body != "too many requests are held: come back in a moment\n" {
+		t.Errorf("answered %s %q", res.Status, body)
+	}
+	first.Close()
+	if _, err := ctl.Publish(t.Context(), []publish.Item{responseItem("a", publish.Response{Body: "news"})}); err != nil {
+		t.Fatal(err)
+	}
+	if _, body := second.answer(); body != "news" {
+		t.Errorf("answered %q", body)
+	}
+	eventually(t, "nobody is held", func() bool { return s.Snapshot().Connections.Poll == 0 })
+	for range 2 {
+		hold()
+	}
+	eventually(t, "two are held again", func() bool { return s.Snapshot().Connections.Poll == 2 })
+}

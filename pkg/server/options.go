@@ -47,6 +47,7 @@ type Options struct {
 	WSPing          time.Duration // between writes on a WebSocket
 	MaxQueued       int           // bytes queued for one connection
 	QueueMemory     int64         // bytes queued for all connections
+	HoldMemory      int64         // bytes of all requests that backends hold for a response
 	Overflow        Overflow
 	MaxMessage      int           // bytes of one message: an item's content, later a client's WebSocket message
 	MaxFrame        int           // bytes of one frame on the control socket
@@ -128,7 +129,8 @@ func NewOptions() Options {
 		StreamKeepAlive: 55 * time.Second,
 		WSPing:          50 * time.Second,
 		MaxQueued:       256 << 10,
-		QueueMemory:     queueMemory("/"),
+		QueueMemory:     memoryShare("/"),
+		HoldMemory:      memoryShare("/"),
 		Overflow:        OverflowClose,
 		MaxMessage:      maxMessage,
 		MaxFrame:        FrameFor(maxMessage),
@@ -167,8 +169,8 @@ func FrameFor(maxMessage int) int {
 	return max(frame, formats*maxMessage+rest)
 }
 
-// queueMemory is an eighth of the memory this process may use, in whole MiB; 128 MiB when that is not known.
-func queueMemory(root string) int64 {
+// memoryShare is an eighth of the memory this process may use, in whole MiB; 128 MiB when that is not known.
+func memoryShare(root string) int64 {
 	n, err := stats.Memory(root)
 	if err != nil {
 		return 128 << 20

@@ -25,7 +25,7 @@ func TestFrameForHoldsThreeFormats(t *testing.T) {
 }
 
 func TestQueueMemoryWithoutProc(t *testing.T) {
-	if got := queueMemory(t.TempDir()); got != 128<<20 {
+	if got := memoryShare(t.TempDir()); got != 128<<20 {
 		t.Errorf("queueMemory = %d, want 128 MiB", got)
 	}
 }

@@ -96,6 +96,7 @@ func (p *plane) clientOptions() session.Options {
 	}
 	if p.routes != nil {
 		clients.Routes, clients.Backend, clients.Context = &p.routes.table, p.routes.proxy, p.routes.ctx
+		clients.Holds = session.NewHoldBudget(o.HoldMemory)
 	}
 	return clients
 }

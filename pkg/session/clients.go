@@ -3,6 +3,7 @@ package session
 import (
 	"context"
 	"log/slog"
+	"math"
 	"net/netip"
 	"sync/atomic"
 	"time"
@@ -79,6 +80,7 @@ type Options struct {
 
 	Routes  *atomic.Pointer[route.Table] // by which requests are served; nil: all directly
 	Backend Backend                      // of routes that have one
+	Holds   *HoldBudget                  // of the responses that backends hold
 	Context context.Context              // ends what backends do
 }
 
@@ -159,6 +161,9 @@ func New(opts Options, t Transport, dir *hub.Directory, loop int, st *stats.Loop
 	}
 	if opts.Context == nil {
 		opts.Context = context.Background()
+	}
+	if opts.Holds == nil {
+		opts.Holds = NewHoldBudget(math.MaxInt64)
 	}
 	if opts.Origins == nil {
 		opts.Origins = new(origin.Rules)

@@ -9,7 +9,6 @@ import (
 	"holdfast/pkg/exchange"
 	"holdfast/pkg/grip"
 	"holdfast/pkg/http1"
-	"holdfast/pkg/hub"
 	"holdfast/pkg/publish"
 	"holdfast/pkg/route"
 	"holdfast/pkg/stats"
@@ -73,6 +72,7 @@ type gripMore struct {
 type gripEach struct {
 	plan     *exchange.Plan // nil for a stream
 	channels []grip.Channel // with their prev-ids as they are now
+	cost     int            // of the HoldBudget
 }
 
 // channel returns the hold's channel that an item is published to, if it is in each.
@@ -118,7 +118,7 @@ func (c *Clients) holdFor(id uint32, cl *client, p *proxied, plan *exchange.Plan
 		return
 	}
 	if in.Hold == grip.ResponseHold {
-		more := &gripMore{route: rt, user: in.Meta[grip.UserMeta], flags: flags, each: &gripEach{plan, slices.Clone(channels)}}
+		more := &gripMore{route: rt, user: in.Meta[grip.UserMeta], flags: flags, each: &gripEach{plan: plan, channels: slices.Clone(channels)}}
 		switch {
 		case c.draining:
 			c.members.Leave(subs)
@@ -128,6 +128,12 @@ func (c *Clients) holdFor(id uint32, cl *client, p *proxied, plan *exchange.Plan
 		case p.repeats < maxRepeats && c.gripStale(more):
 			c.members.Leave(subs)
 			c.askAgain(id, cl, more, p.repeats+1)
+			return
+		}
+		if more.each.cost = holdCost(plan); !c.opts.Holds.take(more.each.cost) {
+			c.members.Leave(subs)
+			c.warn("held requests take all of --hold-memory", id)
+			c.dismiss(id, 503, "too many requests are held: come back in a moment", retryField(), stats.CloseOverload)
 			return
 		}
 		c.startHold(id, cl, f, subs, gripHold{more: more})
@@ -264,7 +270,11 @@ func (c *Clients) startHold(id uint32, cl *client, f form, subs uint32, h gripHo
 // dropGrip forgets what a backend asked for a connection that is not held any more.
 func (c *Clients) dropGrip(id uint32, cl *client) {
 	if cl.phase == held && cl.form >= gripChunked && cl.form <= gripResponse {
-		c.unshareKeep(c.grips.At(id).keep)
+		h := c.grips.At(id)
+		c.unshareKeep(h.keep)
+		if cl.form == gripResponse {
+			c.opts.Holds.give(h.more.each.cost)
+		}
 		c.grips.Drop(id)
 	}
 }
@@ -318,144 +328,6 @@ func (c *Clients) askAgain(id uint32, cl *client, more *gripMore, repeats uint8)
 	plan.Route = rt
 	p.x = plan.Repeat(c.opts.Context, c.t, id, c.tickets, last)
 	c.opts.Backend.Start(p.x)
-}
-
-// PrepareItem reads an item's Meta for DeliverEach; it is what hub.Directory.Prepare takes.
-func PrepareItem(it *publish.Item) any {
-	m := grip.NewMatch(it.Meta)
-	if m.Filters() == 0 {
-		return nil
-	}
-	return &m
-}
-
-// noMatch is an item without anything that a filter looks at.
-var noMatch grip.Match
-
-// DeliverEach takes the items to connections that a backend has held with filters, or for a response.
-func (c *Clients) DeliverEach(conns []uint32, items []*hub.Delivery, handed []int) (behind int) {
-	for i, d := range items {
-		if d == nil {
-			continue
-		}
-		it, match := &d.Item, &noMatch
-		if d.Prepared != nil {
-			match = d.Prepared.(*grip.Match)
-		}
-		for _, id := range conns {
-			cl := c.table.Find(id)
-			if cl == nil || cl.phase != held { // an item before it was the answer
-				continue
-			}
-			if c.deliverOne(id, cl, it, match) {
-				handed[i]++
-				c.stats.Delivered.Add(1)
-			}
-		}
-	}
-	for _, id := range conns {
-		if c.alive(id) && c.t.Behind(id) {
-			behind++
-		}
-	}
-	return behind
-}
-
-// deliverOne takes an item to one connection, and reports whether it got something.
-func (c *Clients) deliverOne(id uint32, cl *client, it *publish.Item, match *grip.Match) bool {
-	more := c.grips.At(id).more
-	ch := more.channel(it.Channel)
-	if cl.form == gripResponse && ch != nil && ch.PrevID != "" && answersHold(it) && it.PrevID != ch.PrevID {
-		if it.ID != ch.PrevID { // else it is what the backend has read
-			c.repeatHold(id, cl)
-		}
-		return false
-	}
-	if !c.allows(cl, more, more.filtersOf(ch), match) {
-		c.stats.Dropped[stats.DropFiltered].Add(1)
-		if ch != nil && ch.PrevID != "" {
-			ch.PrevID = it.ID
-		}
-		return false
-	}
-	if cl.form == gripResponse {
-		return c.answerHold(id, cl, it)
-	}
-	b, effect := appendStream(c.event[:0], it)
-	c.event = b
-	sent := true
-	if len(b) > 0 {
-		c.out = appendFramed(c.out[:0], b, c.forms[cl.form].chunked)
-		c.ownKey++
-		n, _, _ := c.t.SendShared(c.ownKey, []uint32{id}, c.out)
-		sent = n == 1
-		if !sent && c.alive(id) {
-			c.stats.Dropped[stats.DropQueueFull].Add(1)
-		}
-	}
-	if effect == hub.End && c.alive(id) {
-		c.endStream(id, cl, stats.CloseAction)
-	}
-	return sent && effect != hub.Nothing
-}
-
-// allows reports whether the filters of a subscription let an item pass.
-func (c *Clients) allows(cl *client, more *gripMore, f grip.Filter, match *grip.Match) bool {
-	return f&match.Filters() == 0 || grip.Allows(match, f, more.user, func(name string) bool {
-		return c.members.Subscribed(cl.subs, more.route.Prefix+name)
-	})
-}
-
-// answersHold reports whether the item is an answer to held requests.
-func answersHold(it *publish.Item) bool {
-	return it.Has(publish.HTTPResponse) && it.Response.Action == publish.Send && len(it.Response.ContentFilters) == 0
-}
-
-// repeatHold has the backend of a held request asked again.
-func (c *Clients) repeatHold(id uint32, cl *client) {
-	more := c.grips.At(id).more
-	if c.draining {
-		c.gripTimeout(id, cl)
-		return
-	}
-	if c.leaveGrip(id, cl); c.alive(id) {
-		c.askAgain(id, cl, more, 0)
-	}
-}
-
-// answerHold answers a held request with an item, or has its backend asked again.
-func (c *Clients) answerHold(id uint32, cl *client, it *publish.Item) bool {
-	r := &it.Response
-	more := c.grips.At(id).more
-	switch {
-	case it.Has(publish.HTTPResponse) && r.Action == publish.Hint:
-		c.repeatHold(id, cl)
-		return true
-	case !answersHold(it):
-		return false
-	}
-	plan := more.each.plan
-	body := []byte(r.Body)
-	if r.BodyPatch != "" {
-		var err error
-		if body, err = publish.Patch(plan.Body, r.BodyPatch); err != nil {
-			c.warn("an item's patch does not fit a held response", id, slog.String("channel", it.Channel), slog.Any("err", err))
-			head, body := proxyError()
-			c.endHold(id, cl, head, body)
-			return false
-		}
-	}
-	status := r.Code
-	if status < 200 {
-		status = 200
-	}
-	fields := make([]grip.Field, len(r.Headers))
-	for i, h := range r.Headers {
-		fields[i] = grip.Field{Name: h.Name, Value: h.Value}
-	}
-	head := &exchange.Head{Status: status, Reason: r.Reason, Fields: grip.Merge(plan.Head.Fields, fields, plan.Instruct.Expose), Length: int64(len(body))}
-	c.endHold(id, cl, head, body)
-	return true
 }
 
 // gripTimeout answers a held request for which nothing has come.

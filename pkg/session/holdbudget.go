@@ -1,0 +1,52 @@
+package session
+
+import (
+	"sync/atomic"
+
+	"holdfast/pkg/exchange"
+)
+
+// HoldBudget bounds the bytes that requests held for a response take: what they are answered with in the end, and what is needed to
+// send them to their backend again. It is safe for all goroutines.
+type HoldBudget struct {
+	max  int64
+	used atomic.Int64
+}
+
+// NewHoldBudget returns a HoldBudget of max bytes.
+func NewHoldBudget(max int64) *HoldBudget { return &HoldBudget{max: max} }
+
+// Used returns the bytes that are taken now.
+func (b *HoldBudget) Used() int64 { return b.used.Load() }
+
+// take takes n bytes, if there are as many.
+func (b *HoldBudget) take(n int) bool {
+	if b.used.Add(int64(n)) > b.max {
+		b.used.Add(int64(-n))
+		return false
+	}
+	return true
+}
+
+func (b *HoldBudget) give(n int) { b.used.Add(int64(-n)) }
+
+const (
+	holdOverhead  = 512 // bytes charged for a held request besides its texts
+	fieldOverhead = 32  // for a field of a header
+)
+
+// holdCost is about what a held response takes.
+func holdCost(plan *exchange.Plan) int {
+	n := holdOverhead + len(plan.Body)
+	fields := func(all []exchange.Field) {
+		for _, f := range all {
+			n += fieldOverhead + len(f.Name) + len(f.Value)
+		}
+	}
+	fields(plan.Head.Fields)
+	if plan.Again != nil {
+		n += len(plan.Again.Body) + len(plan.Again.Request.Target)
+		fields(plan.Again.Request.Fields)
+	}
+	return n
+}
