@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"math"
 	"net/netip"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -358,6 +359,9 @@ func (c *Clients) Drained(id uint32) {
 
 // Deliver writes the encoded items to the connections: the hub decides, the transport writes.
 func (c *Clients) Deliver(key uint64, conns []uint32, b []byte, items int) (handed, behind int) {
+	if c.forms[c.table.At(conns[0]).form].kind == stats.Poll && slices.ContainsFunc(conns, c.t.Behind) {
+		return c.answerPolls(key, conns, b)
+	}
 	written, behind, leftOut := c.t.SendShared(key, conns, b)
 	c.stats.Delivered.Add(uint64(written * items))
 	if leftOut > 0 {

@@ -169,6 +169,29 @@ func TestItemsThatDoNotFitAreCounted(t *testing.T) {
 	}
 }
 
+// A poll gets its answer even when its client has not taken those before, and its neighbours get theirs.
+func TestPollsAreNeverLeftOut(t *testing.T) {
+	f := newFake(t)
+	var conns []*fakeConn
+	for i := range 3 {
+		_, c := f.get("/poll?channel=a")
+		c.full = i == 1
+		c.behind = c.full
+		conns = append(conns, c)
+	}
+	if got := f.publish(every("a", "", "news")); got[0] != 3 {
+		t.Errorf("receivers = %v, want 3", got)
+	}
+	for i, c := range conns {
+		if all, bodies := responses(t, c.out.String()); len(all) != 1 || bodies[0] != "news" {
+			t.Errorf("poll %d got %q", i, c.out.String())
+		}
+	}
+	if n := f.stats.Delivered.Load(); n != 3 {
+		t.Errorf("delivered %d, want 3", n)
+	}
+}
+
 func TestTimeouts(t *testing.T) {
 	t.Run("nothing arrived", func(t *testing.T) {
 		f := newFake(t)

@@ -167,3 +167,20 @@ const corsPrefix = "Access-Control-"
 func has(headers []publish.Header, name string) bool {
 	return slices.ContainsFunc(headers, func(h publish.Header) bool { return strings.EqualFold(h.Name, name) })
 }
+
+// answerPolls is Deliver for polls of which some have not taken the answers before this one. An answer is never left out, whatever
+// --overflow says: the next one would be taken for it.
+func (c *Clients) answerPolls(key uint64, conns []uint32, b []byte) (handed, behind int) {
+	for _, id := range conns {
+		if !c.t.Behind(id) {
+			n, late, _ := c.t.SendShared(key, []uint32{id}, b)
+			handed, behind = handed+n, behind+late
+			continue
+		}
+		if c.t.Send(id, b); c.alive(id) {
+			handed, behind = handed+1, behind+1
+		}
+	}
+	c.stats.Delivered.Add(uint64(handed))
+	return handed, behind
+}
