@@ -41,13 +41,16 @@ func check(c *cli.Context, cfg *config) error {
 		return err
 	}
 	cfg.pushpin.log(newLogger(c.App.ErrWriter, e.logLevel, e.logFormat))
+	for _, w := range e.warnings() {
+		fmt.Fprintf(c.App.ErrWriter, "pushd: warning: %s\n", app.Printable(w))
+	}
 	if e.Routes != "" {
 		warnings, err := server.CheckRoutes(e.Routes, e.SkipUnserved)
 		for _, w := range warnings {
 			fmt.Fprintf(c.App.ErrWriter, "pushd: warning: %s\n", app.Printable(w))
 		}
 		if err != nil {
-			return err
+			return routesError(err)
 		}
 	}
 	if err := e.admission(); err != nil {
@@ -73,10 +76,26 @@ func (e *effective) settings() []setting {
 		text("routes", e.Routes),
 		flagged("skip-unserved-routes", e.SkipUnserved),
 		text("backend-timeout", durationText(e.BackendTimeout)),
+		text("backend-connect-timeout", durationText(e.Backends.ConnectTimeout)),
 		number("backend-concurrency", e.BackendConcurrency),
+		number("backend-connections", e.Backends.Connections),
+		number("backend-idle", e.Backends.Idle),
+		size("backend-waiting-memory", e.Backends.WaitingMemory),
+		size("max-backend-head", int64(e.Backends.MaxHead)),
+		size("max-hold-body", int64(e.Backends.MaxHoldBody)),
+		number("max-filters", e.Backends.MaxFilters),
+		text("id-cache-ttl", durationText(e.IDCacheTTL)),
 		text("sig-key", set(e.SigKey != nil)),
 		text("sig-iss", e.SigIssuer),
 		text("upstream-key", set(e.UpstreamKey != nil)),
+		text("set-x-forwarded-protocol", e.forwardedProto),
+		flagged("accept-x-forwarded-protocol", e.Backends.Proto.Accept),
+		text("x-forwarded-for", e.forwardedFor),
+		text("x-forwarded-for-trusted", e.forwardedForTrusted),
+		text("cdn-loop", e.Backends.CDNLoop),
+		flagged("accept-pushpin-route", e.Backends.AcceptRoute),
+		flagged("auto-cross-origin", e.Backends.AutoCORS),
+		flagged("debug", e.Backends.Debug),
 		number("max-subscriptions", e.MaxSubscriptions),
 		number("max-channels", e.MaxChannels),
 		number("max-per-address", e.MaxPerAddress),

@@ -49,11 +49,11 @@ func newApp() *cli.App {
 		}
 		e.Manager = systemd{}
 		e.Log = newLogger(c.App.ErrWriter, e.logLevel, e.logFormat)
-		for _, w := range e.keyWarnings() {
+		for _, w := range e.warnings() {
 			e.Log.Warn(w)
 		}
 		cfg.pushpin.log(e.Log)
-		return run(c.Context, e.Options)
+		return routesError(run(c.Context, e.Options))
 	}
 	a.Commands = []*cli.Command{{
 		Name:      "check",
@@ -82,10 +82,26 @@ func settingFlags(d server.Options) []cli.Flag {
 		stringFlag("routes", "", "serve by the routes in `FILE`, as Pushpin's; without it channels are served directly", ""),
 		boolFlag("skip-unserved-routes", "leave out routes that ask for what is not served"),
 		durationFlag("backend-timeout", d.BackendTimeout, "in which a backend has to go on with a request or its answer"),
+		durationFlag("backend-connect-timeout", d.Backends.ConnectTimeout, "for a connection to a backend, and for its TLS handshake"),
 		intFlag("backend-concurrency", d.BackendConcurrency, "requests of one route at its backends at the same time; more wait", ""),
+		intFlag("backend-connections", d.Backends.Connections, "connections to all backends in use, of which one route gets half at most", "twice --backend-concurrency, at most a quarter of the open files"),
+		intFlag("backend-idle", d.Backends.Idle, "idle connections to backends that are kept", "256"),
+		sizeFlag("backend-waiting-memory", d.Backends.WaitingMemory, "`SIZE` of the requests that wait for a backend; more get 503", ""),
+		sizeFlag("max-backend-head", int64(d.Backends.MaxHead), "`SIZE` of the longest head of a backend's answer", ""),
+		sizeFlag("max-hold-body", int64(d.Backends.MaxHoldBody), "`SIZE` of the longest body of a request that is held, and of an answer with GRIP instructions", ""),
+		intFlag("max-filters", d.Backends.MaxFilters, "filters that a backend may name for a channel", ""),
+		durationFlag("id-cache-ttl", d.IDCacheTTL, "for which the id of an item is remembered, so that it is delivered once; 0s for never"),
 		stringFlag("sig-key", "", "sign what backends get (Grip-Sig) with `KEY`: a secret, base64:SECRET or file:PATH", ""),
 		stringFlag("sig-iss", d.SigIssuer, "issuer `NAME` in these signatures", ""),
 		stringFlag("upstream-key", "", "trust GRIP proxies in front that sign with `KEY`", ""),
+		stringFlag("set-x-forwarded-protocol", protoOnly, "tell backends in X-Forwarded-Proto that a client came by TLS: `RULE` is proto-only, true (X-Forwarded-Protocol as well) or off, which passes on the client's", ""),
+		boolFlag("accept-x-forwarded-protocol", "believe every client's X-Forwarded-Proto; --trusted-proxies does it for some"),
+		stringFlag("x-forwarded-for", "", "change X-Forwarded-For for backends: `RULE` is truncate:N, append, or both with a comma; without one it passes on", ""),
+		stringFlag("x-forwarded-for-trusted", "", "the same `RULE` for clients that --upstream-key trusts", ""),
+		stringFlag("cdn-loop", "", "add `TOKEN` to CDN-Loop for backends", ""),
+		boolFlag("accept-pushpin-route", "let the field Pushpin-Route of a request name the id of its route"),
+		boolFlag("auto-cross-origin", "add the fields of CORS that backends leave out, on all routes (as aco)"),
+		boolFlag("debug", "have error answers say their cause, on all routes"),
 		intFlag("max-subscriptions", d.MaxSubscriptions, "channels of one connection", ""),
 		intFlag("max-channels", d.MaxChannels, "channels with subscribers, 0 for no limit", "no limit"),
 		intFlag("max-per-address", d.MaxPerAddress, "connections from one client address (IPv6: from one /64), 0 for no limit", "no limit"),

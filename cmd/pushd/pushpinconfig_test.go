@@ -47,7 +47,7 @@ func TestPackagedPushpinConfigsStart(t *testing.T) {
 			o.MaxMessage != 1_000_000 || o.MaxSubscriptions != 20 || o.SigIssuer != "pushpin" || o.SigKey == nil || o.UpstreamKey != nil {
 			t.Errorf("%s: options = %+v", tt.file, o)
 		}
-		most := server.FileLimit() - server.SpareFiles(o.Loops, len(o.Listen)) - server.BackendFiles(o.BackendConcurrency)
+		most := server.FileLimit() - server.SpareFiles(o.Loops, len(o.Listen)) - o.Backends.Files()
 		if want := min(tt.maxConn, most); o.MaxConnections != want {
 			t.Errorf("%s: max-connections = %d, want %d", tt.file, o.MaxConnections, want)
 		}
@@ -57,7 +57,6 @@ func TestPackagedPushpinConfigsStart(t *testing.T) {
 		for _, want := range []string{
 			`level=WARN msg="the file has ZeroMQ sockets, which are not opened: publish over HTTP or with pushpub" file=` + pushpinTestdata + tt.file +
 				` settings="[push_in_spec push_in_sub_specs stats_spec command_spec]"`,
-			`level=WARN msg="the file has settings that are not served"`,
 			`level=INFO msg="the file has settings without a meaning here"`,
 			`level=WARN msg="sig-key: it is \"changeme\"`,
 		} {
@@ -136,6 +135,9 @@ func TestBadPushpinConfigNamesTheLine(t *testing.T) {
 		{"[runner]\nhttp_port=80,80\n", []string{":2: http_port: :80 is there twice"}},
 		{"[runner]\nhttp_port=a_b:80\n", []string{`:2: http_port: "a_b:80" is not an address: bad host "a_b"`}},
 		{"[proxy]\nsig_key=base64:?\n", []string{":2: sig_key: key for Grip-Sig: what follows base64: is not base64"}},
+		{"[proxy]\nx_forwarded_for=prepend\ncdn_loop=a b\n", []string{
+			`:3: cdn_loop: "a b" is not a token of CDN-Loop, such as a host name`,
+			`:2: x_forwarded_for: rule for X-Forwarded-For: "prepend" is neither append nor truncate:N`}},
 		{"[handler]\npush_in_http_addr=0.0.0.0\npush_in_http_port=5561\n", []string{
 			`:2: push_in_http_addr: "0.0.0.0:5561" is not a loopback address: that needs --publish-token-file, or anybody could publish`}},
 	}
@@ -150,7 +152,11 @@ func TestBadPushpinConfigNamesTheLine(t *testing.T) {
 			t.Errorf("%q: exit %d, stdout %q, stderr\n%swant\n%s", tt.conf, code, stdout, stderr, want.String())
 		}
 	}
-	_, code, _, stderr := start(t, "--pushpin-config", filepath.Join(t.TempDir(), "none.conf"))
+	_, code, _, stderr := start(t, "--pushpin-config", writePushpinConfig(t, "[proxy]\nlog_from=true\n"))
+	if code != app.OK || strings.Count(stderr, `level=WARN msg="the file has settings that are not served"`) != 1 {
+		t.Errorf("log_from: exit %d, stderr %q", code, stderr)
+	}
+	_, code, _, stderr = start(t, "--pushpin-config", filepath.Join(t.TempDir(), "none.conf"))
 	if code != app.Usage || !strings.Contains(stderr, "--pushpin-config: open ") {
 		t.Errorf("no file: exit %d, stderr %q", code, stderr)
 	}

@@ -1,12 +1,16 @@
 package main
 
 import (
+	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"time"
 
 	"holdfast/pkg/grip"
+	"holdfast/pkg/route"
+	"holdfast/pkg/server"
 )
 
 // routes reads the settings of backends. The routes file itself is read at the start.
@@ -15,6 +19,7 @@ func (r *reader) routes(e *effective) {
 	e.SkipUnserved = r.c.Bool("skip-unserved-routes")
 	e.BackendTimeout = r.duration("backend-timeout", 10*time.Millisecond, 24*time.Hour)
 	e.BackendConcurrency = r.number("backend-concurrency", 1, 1<<20)
+	r.backends(e)
 	e.SigIssuer = r.c.String("sig-iss")
 	if strings.ContainsFunc(e.SigIssuer, func(c rune) bool { return c < ' ' || c == 0x7f }) {
 		r.fail("sig-iss", "%q has a control character", e.SigIssuer)
@@ -35,6 +40,49 @@ func (r *reader) routes(e *effective) {
 	}
 }
 
+const (
+	protoOnly = "proto-only" // as --set-x-forwarded-protocol
+	protoBoth = "true"
+)
+
+// backends reads the settings of how backends are treated.
+func (r *reader) backends(e *effective) {
+	b := &e.Backends
+	b.Connections = r.number("backend-connections", 2, 1<<20)
+	if r.cfg.sourceOf(r.c, "backend-connections").Kind == fromDefault {
+		b.Connections = server.BackendConnections(e.BackendConcurrency)
+	}
+	b.Idle = r.number("backend-idle", 1, 1<<20)
+	b.ConnectTimeout = r.duration("backend-connect-timeout", 10*time.Millisecond, time.Hour)
+	b.WaitingMemory = r.size("backend-waiting-memory", 64<<10, 1<<50)
+	b.MaxHead = int(r.size("max-backend-head", 1<<10, 16<<20))
+	b.MaxHoldBody = int(r.size("max-hold-body", 1, 64<<20))
+	b.MaxFilters = r.number("max-filters", 1, 1000)
+	e.IDCacheTTL = r.duration("id-cache-ttl", 0, 24*time.Hour)
+	b.Debug, b.AutoCORS, b.AcceptRoute = r.c.Bool("debug"), r.c.Bool("auto-cross-origin"), r.c.Bool("accept-pushpin-route")
+	if b.CDNLoop = r.c.String("cdn-loop"); strings.ContainsFunc(b.CDNLoop, notInToken) {
+		r.fail("cdn-loop", "%q is not a token of CDN-Loop, such as a host name", b.CDNLoop)
+	}
+	e.forwardedProto = r.choice("set-x-forwarded-protocol", protoOnly, protoBoth, off)
+	b.Proto = grip.ParseForwardedProto(e.forwardedProto, r.c.Bool("accept-x-forwarded-protocol"))
+	b.For, e.forwardedFor = r.forwardedFor("x-forwarded-for")
+	b.ForTrusted, e.forwardedForTrusted = r.forwardedFor("x-forwarded-for-trusted")
+}
+
+func (r *reader) forwardedFor(name string) (rule grip.ForwardedFor, text string) {
+	text = r.c.String(name)
+	rule, err := grip.ParseForwardedFor(text)
+	if err != nil {
+		r.fail(name, "%v", err)
+	}
+	return rule, text
+}
+
+// notInToken reports whether c has no place in a cdn-id (RFC 8586 section 2), which is a host with or without a port, or a token.
+func notInToken(c rune) bool {
+	return c <= ' ' || c >= 0x7f || strings.ContainsRune(`"(),/;<=>?@\{}`, c)
+}
+
 // readBesideConfig reads a file whose name is relative to the configuration file, if there is one.
 func (r *reader) readBesideConfig(path string) ([]byte, error) {
 	if r.cfg.file != nil && !filepath.IsAbs(path) {
@@ -43,8 +91,25 @@ func (r *reader) readBesideConfig(path string) ([]byte, error) {
 	return os.ReadFile(path)
 }
 
-// keyWarnings are what is doubtful about the keys, for the log.
-func (e *effective) keyWarnings() (all []string) {
+// routesError has each of a routes file's mistakes begin with the program's name, as all of its messages do.
+func routesError(err error) error {
+	var all route.Errors
+	if !errors.As(err, &all) {
+		return err
+	}
+	lines := make([]string, len(all))
+	for i, p := range all {
+		lines[i] = p.Error()
+	}
+	return errors.New(strings.Join(lines, "\npushd: "))
+}
+
+// warnings are what is doubtful about the keys and about backends, for the log.
+func (e *effective) warnings() (all []string) {
+	if most := (e.Backends.Connections + 1) / 2; e.Routes != "" && most < e.BackendConcurrency {
+		all = append(all, fmt.Sprintf("one route gets at most %d of the %d connections to backends (backend-connections), and not the %d of backend-concurrency;"+
+			" the limit on open files is %d", most, e.Backends.Connections, e.BackendConcurrency, server.FileLimit()))
+	}
 	if e.SigKey != nil && e.SigKey.Warning() != "" {
 		all = append(all, "sig-key: "+e.SigKey.Warning())
 	}

@@ -47,13 +47,15 @@ func (cfg *config) load(c *cli.Context) (err error) {
 // effective is the configuration in effect.
 type effective struct {
 	server.Options
-	historyTTL    time.Duration // where a rule does not say
-	inherited     []string      // addresses for clients that a service manager has opened
-	anonymous     bool
-	tokenAudience string
-	tokenFile     string // of the publish endpoint
-	logLevel      string
-	logFormat     string
+	historyTTL                                        time.Duration // where a rule does not say
+	inherited                                         []string      // addresses for clients that a service manager has opened
+	anonymous                                         bool
+	tokenAudience                                     string
+	tokenFile                                         string // of the publish endpoint
+	forwardedProto, forwardedFor, forwardedForTrusted string // as they were given
+
+	logLevel  string
+	logFormat string
 }
 
 // reader takes settings out of a context, and notes what is wrong with them.
@@ -110,7 +112,7 @@ func (r *reader) consistent(e *effective) {
 	}
 	limit, spare := server.FileLimit(), server.SpareFiles(e.Loops, len(e.Listen))
 	if e.Routes != "" {
-		spare += server.BackendFiles(e.BackendConcurrency)
+		spare += e.Backends.Files()
 	}
 	switch s := r.cfg.sourceOf(r.c, "max-connections"); {
 	case s.Kind == fromDefault:
@@ -119,8 +121,12 @@ func (r *reader) consistent(e *effective) {
 		r.cfg.pushpin.lowerConnections(e, max(1, limit-spare), s)
 	}
 	if need := e.MaxConnections + spare; need > limit && e.MaxConnections > 1 {
-		r.fail("max-connections", "%d connections need %d open files, and the limit is %d: raise RLIMIT_NOFILE, or allow at most %d",
-			e.MaxConnections, need, limit, max(1, limit-spare))
+		backends := ""
+		if e.Routes != "" {
+			backends = fmt.Sprintf(" (%d of them for backends)", e.Backends.Files())
+		}
+		r.fail("max-connections", "%d connections need %d open files%s, and the limit is %d: raise RLIMIT_NOFILE, or allow at most %d",
+			e.MaxConnections, need, backends, limit, max(1, limit-spare))
 	}
 	if e.PublishListen != "" && slices.Contains(e.Listen, e.PublishListen) && !strings.HasSuffix(e.PublishListen, ":0") {
 		r.fail("publish-listen", "%s is an address of listen too", e.PublishListen)

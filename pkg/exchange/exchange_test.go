@@ -367,7 +367,7 @@ func TestPlanRepeats(t *testing.T) {
 		if y.Conn != 1 || y.Ticket != 2 || y.Route != "r" || len(y.Last) != 1 || y.Request.Method != "POST" || y.Request.Length != 4 {
 			t.Errorf("Repeat = %+v", y)
 		}
-		if n, whole := y.Whole(); n != 4 || !whole {
+		if n, whole := y.Whole(0); n != 4 || !whole {
 			t.Errorf("Whole = %d, %v", n, whole)
 		}
 		if b, err := io.ReadAll(reader(t, y)); string(b) != "body" || err != nil {
@@ -377,6 +377,37 @@ func TestPlanRepeats(t *testing.T) {
 			t.Error("it is not kept for the next time")
 		}
 		y.Done()
+	}
+}
+
+func TestWholeWaitsForTheEnd(t *testing.T) {
+	const wait = 20 * time.Millisecond
+	for _, test := range []struct {
+		name  string
+		send  func(x *Exchange)
+		took  time.Duration
+		bytes int64
+		whole bool
+	}{
+		{"an end at once", func(x *Exchange) { x.Push([]byte("body")); x.PushEnd(nil) }, 0, 4, true},
+		{"an end soon", func(x *Exchange) { time.Sleep(wait / 2); x.Push([]byte("body")); x.PushEnd(nil) }, wait / 2, 4, true},
+		{"an end too late", func(x *Exchange) { x.Push([]byte("body")); time.Sleep(2 * wait); x.PushEnd(nil) }, wait, 4, false},
+		{"no room", func(x *Exchange) { x.Push(make([]byte, maxUp)) }, 0, maxUp, false},
+		{"a client that leaves", func(x *Exchange) { x.Abandon() }, 0, 0, false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				x, _ := newExchange(t, -1)
+				go test.send(x)
+				begun := time.Now()
+				n, whole := x.Whole(wait)
+				if took := time.Since(begun); n != test.bytes || whole != test.whole || took != test.took {
+					t.Errorf("Whole = %d, %v after %v, want %d, %v after %v", n, whole, took, test.bytes, test.whole, test.took)
+				}
+				synctest.Wait()
+				time.Sleep(2 * wait)
+			})
+		})
 	}
 }
 

@@ -2,21 +2,23 @@ package exchange
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"io"
 	"sync"
+	"time"
 )
 
 const (
 	// maxUp bounds the bytes of a request's body that wait for the backend.
 	maxUp = 64 << 10
-	// MaxKept is how many bytes of a request's body are kept so that it can be sent again: of a longer one none are. It is also
-	// GRIP's bound for the body of a request that is held.
+	// MaxKept is how many bytes of a request's body are kept so that it can be sent again, unless Keeps says otherwise: of a longer one
+	// none are. It is also GRIP's bound for the body of a request that is held.
 	MaxKept = 100_000
 )
 
 var (
-	// ErrNotKept says that the body cannot be read from its start again, because it is longer than MaxKept.
+	// ErrNotKept says that the body cannot be read from its start again, because it is longer than what is kept.
 	ErrNotKept = errors.New("exchange: the request's body is too long to be read again")
 	errClosed  = errors.New("exchange: the reading of the body has ended")
 	errDone    = errors.New("exchange: the answer is complete")
@@ -27,7 +29,8 @@ type upload struct {
 	mu     sync.Mutex
 	more   sync.Cond // there is something to read, or it has ended, or a reader is to stop
 	waits  []byte    // pushed and not read yet
-	kept   []byte    // what has been read, while that is at most MaxKept
+	kept   []byte    // what has been read, while that is at most most
+	most   int       // bytes of kept; 0 for MaxKept
 	read   int64     // bytes
 	err    error     // after what waits: io.EOF, or how the body broke off
 	wanted bool      // the loop waits for room
@@ -77,6 +80,13 @@ func (u *upload) discard() (wanted bool) {
 	u.waits, u.kept = nil, nil
 	u.more.Broadcast()
 	return wanted
+}
+
+// Keeps sets how many bytes of the request's body are kept, in place of MaxKept, before anything of it is read.
+func (x *Exchange) Keeps(bytes int) {
+	x.body.mu.Lock()
+	defer x.body.mu.Unlock()
+	x.body.most = bytes
 }
 
 // Reader reads a request's body from its start. Of the readers of an exchange only the newest may be open.
@@ -140,7 +150,7 @@ func (r *Reader) read(b []byte) (n int, room bool, err error) {
 // take moves what waits to b, and keeps it while there is not too much of it.
 func (u *upload) take(b []byte) (n int) {
 	n = copy(b, u.waits)
-	if kept := int64(len(u.kept)); kept == u.read && kept+int64(n) <= MaxKept {
+	if kept := int64(len(u.kept)); kept == u.read && kept+int64(n) <= int64(cmp.Or(u.most, MaxKept)) {
 		u.kept = append(u.kept, b[:n]...)
 	} else {
 		u.kept = nil
@@ -167,12 +177,30 @@ func (r *Reader) Close() error {
 	return nil
 }
 
-// Whole reports whether the client has sent the whole body, and how long it is.
-func (x *Exchange) Whole() (length int64, whole bool) {
+// Whole reports whether the client has sent the whole body, and how long it is. It waits some time for the end, while there is room
+// for more.
+func (x *Exchange) Whole(wait time.Duration) (length int64, whole bool) {
 	u := &x.body
 	u.mu.Lock()
 	defer u.mu.Unlock()
+	if u.err == nil && wait > 0 {
+		u.awaitEnd(wait)
+	}
 	return u.read + int64(len(u.waits)), u.err == io.EOF
+}
+
+func (u *upload) awaitEnd(wait time.Duration) {
+	late := false
+	timer := time.AfterFunc(wait, func() {
+		u.mu.Lock()
+		defer u.mu.Unlock()
+		late = true
+		u.more.Broadcast()
+	})
+	defer timer.Stop()
+	for u.err == nil && !u.done && !late && len(u.waits) < maxUp {
+		u.more.Wait()
+	}
 }
 
 // TooLong reports whether more of the body has been read than is kept.

@@ -14,7 +14,7 @@ import (
 const (
 	MaxChannelBytes   = 255  // of a channel's name, without the route's prefix
 	MaxIDBytes        = 1024 // of a prev-id, which goes back to the backend in a header
-	MaxFilters        = 5    // named in one Grip-Channel
+	MaxFilters        = 5    // named in one Grip-Channel, unless Limits say otherwise
 	MaxKeepAliveBytes = 4096
 	MaxMetaBytes      = 4096 // names and values together
 	MaxReasonBytes    = 1024
@@ -106,8 +106,21 @@ func isInstructType(h http.Header) bool {
 	return strings.EqualFold(trim(mediaType), instructType)
 }
 
+// Limits are those that an operator may change. The zero value has the usual ones.
+type Limits struct {
+	Filters int // named in one Grip-Channel; 0 for MaxFilters
+}
+
 // ParseHeader reads the instructions in the header of a response with its status and reason phrase. The error is an *Error.
 func ParseHeader(status int, reason string, h http.Header) (*Instruct, error) {
+	return Limits{}.ParseHeader(status, reason, h)
+}
+
+// ParseHeader is the function ParseHeader with these limits.
+func (l Limits) ParseHeader(status int, reason string, h http.Header) (*Instruct, error) {
+	if l.Filters <= 0 {
+		l.Filters = MaxFilters
+	}
 	in := &Instruct{
 		Timeout:  defaultTimeout,
 		Response: Response{Status: status, Reason: reason},
@@ -115,7 +128,7 @@ func ParseHeader(status int, reason string, h http.Header) (*Instruct, error) {
 		coding:   contentCoding(h),
 	}
 	for _, parse := range []func(http.Header) error{
-		in.parseHold, in.parseChannels, in.parseTimeout, in.parseKeepAlive, in.parseMeta, in.parseStatus, in.parseLinks,
+		in.parseHold, func(h http.Header) error { return in.parseChannels(h, l.Filters) }, in.parseTimeout, in.parseKeepAlive, in.parseMeta, in.parseStatus, in.parseLinks,
 	} {
 		if err := parse(h); err != nil {
 			return nil, err
@@ -178,7 +191,7 @@ func (in *Instruct) parseHold(h http.Header) error {
 	return nil
 }
 
-func (in *Instruct) parseChannels(h http.Header) error {
+func (in *Instruct) parseChannels(h http.Header, most int) error {
 	var channels []Channel
 	for _, element := range elements(h, "Grip-Channel") {
 		name, params, ok := parseValue(element)
@@ -194,7 +207,7 @@ func (in *Instruct) parseChannels(h http.Header) error {
 				n++
 			}
 		}
-		if n > MaxFilters {
+		if n > most {
 			return fault("too many filters for channel '"+show(name)+"'", "")
 		}
 		if why := c.bad(); why != "" {

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptrace"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -26,10 +27,11 @@ type attempt struct {
 	undo   func() bool // takes back that it ends with the Proxy
 
 	mu       sync.Mutex
-	body     *exchange.Reader // the newest one
+	body     *exchange.Reader // nil when the request has none
 	bodyErr  error            // how reading it failed
 	answered bool             // the head of the answer is here: the timer is respond's
-	conns    []*conn          // used so far
+	conns    []*conn          // of which only the last was written to
+	reused   bool             // that one had served another request before
 }
 
 func (j *job) newAttempt() *attempt {
@@ -40,27 +42,79 @@ func (j *job) newAttempt() *attempt {
 	return a
 }
 
-// try sends the request to a target and waits for the head of the answer. Without a failure the caller closes the attempt.
+// try sends the request to a target and waits for the head of the answer. Without a failure the caller closes the attempt. When a
+// kept connection turns out to be dead, the request is sent once more on a new one.
 func (j *job) try(t *route.Target) (*attempt, *http.Response, *failure) {
 	a := j.newAttempt()
-	req, err := a.request(t)
-	var resp *http.Response
-	if err == nil {
-		resp, err = j.p.transport(t).RoundTrip(req)
+	resp, err := a.send(t, false)
+	if err != nil && a.mayRepeat(err) {
+		j.p.stats.Retries.Add(1)
+		a.close()
+		a = j.newAttempt()
+		resp, err = a.send(t, true)
 	}
-	a.mu.Lock()
-	a.answered = true
-	a.timer.Stop()
-	if n := len(a.conns); n > 1 {
-		j.p.stats.Retries.Add(uint64(n - 1))
-	}
-	a.mu.Unlock()
 	if err != nil {
 		f := a.failed(err, t)
 		a.close()
 		return nil, nil, f
 	}
 	return a, resp, nil
+}
+
+// send makes the attempt: on a connection of the pool if there is one, or on a new one that is not kept.
+func (a *attempt) send(t *route.Target, anew bool) (*http.Response, error) {
+	req, err := a.request(t)
+	if err != nil {
+		return nil, err
+	}
+	resp, err := a.j.p.transport(t, anew).RoundTrip(req)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.answered = true
+	a.timer.Stop()
+	return resp, err
+}
+
+// mayRepeat reports whether the request may be sent once more after an error of send: the connection was a kept one, which the
+// backend closed without a byte of an answer, and either nothing of the request was written to it or doing it twice does no harm.
+func (a *attempt) mayRepeat(err error) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if !a.reused || a.bodyErr != nil || a.ctx.Err() != nil || a.causeOf(err) != CauseEOF {
+		return false
+	}
+	c := a.conn()
+	if c.answered.Load() || c.written.Load() && !a.j.idempotent() {
+		return false
+	}
+	return !a.j.x.TooLong()
+}
+
+// causeOf tells what an error of net/http means. What it cannot name is no response that it cannot read when none has come. The
+// caller holds mu.
+func (a *attempt) causeOf(err error) Cause {
+	cause, c := causeOf(err), a.conn()
+	if cause == CauseParse && c != nil && c.closed.Load() && !c.answered.Load() {
+		return CauseEOF // found out while writing
+	}
+	return cause
+}
+
+// conn is the connection that the request went to, or nil. The caller holds mu.
+func (a *attempt) conn() *conn {
+	if len(a.conns) == 0 {
+		return nil
+	}
+	return a.conns[len(a.conns)-1]
+}
+
+// idempotent reports whether the request may be sent twice (RFC 9110 9.2.2).
+func (j *job) idempotent() bool {
+	switch j.x.Request.Method {
+	case http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodTrace, http.MethodPut, http.MethodDelete:
+		return true
+	}
+	return slices.ContainsFunc(idempotencyKeys, func(name string) bool { return all(&j.x.Request, name) != nil })
 }
 
 // close frees the attempt. The connection is closed if its answer has not been read to the end.
@@ -77,8 +131,8 @@ func (a *attempt) close() {
 func (a *attempt) failed(err error, t *route.Target) *failure {
 	f := &failure{err: err, target: t.Addr}
 	a.mu.Lock()
+	defer a.mu.Unlock()
 	bodyErr := a.bodyErr
-	a.mu.Unlock()
 	cause := context.Cause(a.ctx)
 	switch {
 	case a.j.x.Context().Err() != nil || cause == errClosing || bodyErr == exchange.ErrClientGone:
@@ -88,7 +142,7 @@ func (a *attempt) failed(err error, t *route.Target) *failure {
 	case bodyErr != nil:
 		f.cause, f.err, f.status, f.text = CauseBody, bodyErr, http.StatusBadRequest, "The request's body is incomplete."
 	default:
-		f.cause = causeOf(err)
+		f.cause = a.causeOf(err)
 	}
 	if f.cause == CauseBlocked {
 		f.debug = "Error: Origin host/IP blocked."
@@ -117,7 +171,8 @@ func (a *attempt) request(t *route.Target) (*http.Request, error) {
 	if err := a.setBody(req, x); err != nil {
 		return nil, err
 	}
-	return req.WithContext(httptrace.WithClientTrace(a.ctx, &httptrace.ClientTrace{GotConn: a.gotConn})), nil
+	ctx := context.WithValue(a.ctx, attemptKey{}, a)
+	return req.WithContext(httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: a.gotConn})), nil
 }
 
 // hostname is the host of HOST or HOST:PORT, without brackets.
@@ -154,26 +209,45 @@ func unescape(path string) string {
 	return s
 }
 
-func (a *attempt) setBody(req *http.Request, x *exchange.Exchange) (err error) {
+// setBody gives req its body, in a form that net/http does not send again by itself: on how many of its idle connections it would
+// try is nobody's to say. What it can repeat is GET, HEAD, OPTIONS and TRACE without a body, everything with GetBody or an
+// Idempotency-Key, and what it has written nothing of.
+func (a *attempt) setBody(req *http.Request, x *exchange.Exchange) error {
 	length := x.Request.Length
 	if length < 0 {
-		if n, whole := x.Whole(); whole { // backends get a length where there is one to give
+		if n, whole := x.Whole(wholeTime); whole { // backends get a length where there is one to give
 			length = n
 		}
 	}
 	if length == 0 {
+		req.TransferEncoding = []string{"identity"} // has net/http write Content-Length: 0
 		req.Body = http.NoBody
 		switch req.Method {
 		case http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodTrace:
-		default:
-			req.TransferEncoding = []string{"identity"} // has net/http write Content-Length: 0
+			req.Body = noBody{} // with which it writes no framing at all
 		}
 		return nil
 	}
-	req.ContentLength, req.GetBody = length, a.newBody
-	req.Body, err = a.newBody()
-	return err
+	r, err := x.Reader()
+	if err != nil {
+		return err
+	}
+	a.mu.Lock()
+	a.body = r
+	a.mu.Unlock()
+	req.ContentLength, req.Body = length, &requestBody{a, r}
+	return nil
 }
+
+// wholeTime is how long the end of a body is waited for whose length is not known: one that came with the head is here by then.
+const wholeTime = 20 * time.Millisecond
+
+// noBody is an empty body that net/http does not know for one.
+type noBody struct{}
+
+func (noBody) Read([]byte) (int, error)         { return 0, io.EOF }
+func (noBody) WriteTo(io.Writer) (int64, error) { return 0, nil } // saves a buffer
+func (noBody) Close() error                     { return nil }
 
 // gotConn is called by net/http for each connection that it tries, before it writes.
 func (a *attempt) gotConn(info httptrace.GotConnInfo) {
@@ -181,22 +255,12 @@ func (a *attempt) gotConn(info httptrace.GotConnInfo) {
 	if !ok {
 		return
 	}
+	c.written.Store(false)
+	c.answered.Store(false)
 	c.user.Store(a)
 	a.mu.Lock()
-	a.conns = append(a.conns, c)
+	a.conns, a.reused = append(a.conns, c), info.Reused
 	a.mu.Unlock()
-}
-
-// newBody returns the request's body from its start.
-func (a *attempt) newBody() (io.ReadCloser, error) {
-	r, err := a.j.x.Reader()
-	if err != nil {
-		return nil, err
-	}
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.body = r
-	return &requestBody{a, r}, nil
 }
 
 // stopBody ends the reading of the request's body.

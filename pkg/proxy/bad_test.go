@@ -242,3 +242,42 @@ func TestLogIsLimited(t *testing.T) {
 		t.Errorf("a second later: %d held back, may = %v, want 4 and true", held, may)
 	}
 }
+
+func TestLimitsOfHoldsCanBeChanged(t *testing.T) {
+	long := strings.Repeat("x", 200_000)
+	addr := backend(t, func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		w.Header().Set("Grip-Hold", "response")
+		w.Header().Set("Grip-Channel", "a; filter=1; filter=2; filter=3; filter=4; filter=5; filter=6")
+		if r.URL.Path == "/long" {
+			_, _ = io.WriteString(w, long)
+		}
+	})
+	for _, test := range []struct {
+		name, target, body string
+		opt                Options
+		cause              Cause // of the error, when there is one
+		held               bool
+	}{
+		{"filters", "/", "", Options{}, CauseInstruct, false},
+		{"more filters", "/", "", Options{MaxFilters: 6}, 0, true},
+		{"an answer", "/long", "", Options{MaxFilters: 6}, CauseTooLarge, false},
+		{"a longer answer", "/long", "", Options{MaxFilters: 6, MaxHoldBody: 200_000}, 0, true},
+		{"a request", "/", long, Options{MaxFilters: 6}, CauseRequestTooLarge, false},
+		{"a longer request", "/", long, Options{MaxFilters: 6, MaxHoldBody: 200_000}, 0, true},
+		{"a request just too long", "/", long, Options{MaxFilters: 6, MaxHoldBody: 199_999}, CauseRequestTooLarge, false},
+	} {
+		p := newProxy(t, test.opt)
+		req := get(test.target)
+		if test.body != "" {
+			req.Method = "POST"
+		}
+		c := do(t, p, routeTo(addr), req, test.body)
+		if held := c.plan != nil; held != test.held || !held && p.stats.Errors(test.cause) != 1 {
+			t.Errorf("%s: held = %v, want %v; %v", test.name, held, test.held, c)
+		}
+		if test.held && len(c.plan.Again.Body) != len(test.body) {
+			t.Errorf("%s: %d bytes of the request are kept, want %d", test.name, len(c.plan.Again.Body), len(test.body))
+		}
+	}
+}

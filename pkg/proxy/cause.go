@@ -4,7 +4,6 @@ import (
 	"errors"
 	"io"
 	"net"
-	"sync/atomic"
 	"syscall"
 
 	"holdfast/pkg/exchange"
@@ -56,33 +55,6 @@ func (c Cause) String() string {
 		return "unknown"
 	}
 	return causes[c]
-}
-
-// Stats are counters that any goroutine may read.
-type Stats struct {
-	Requests    atomic.Uint64 // exchanges that were started
-	Holds       atomic.Uint64 // of them, held
-	Retries     atomic.Uint64 // requests sent once more on another connection
-	Failovers   atomic.Uint64 // targets passed over
-	Gone        atomic.Uint64 // exchanges whose client left before the answer was complete
-	InFlight    atomic.Int64  // exchanges at a backend now
-	Connections atomic.Int64  // to backends, with the idle ones
-
-	waiting *atomic.Int64
-	errors  [numCauses]atomic.Uint64
-}
-
-// Waiting returns how many exchanges wait to be let in.
-func (s *Stats) Waiting() int64 { return s.waiting.Load() }
-
-// Errors returns how many exchanges went wrong for a cause. A target that was passed over counts as one as well.
-func (s *Stats) Errors(c Cause) uint64 { return s.errors[c].Load() }
-
-// EachError calls fn for each cause.
-func (s *Stats) EachError(fn func(c Cause, n uint64)) {
-	for c := range numCauses {
-		fn(c, s.errors[c].Load())
-	}
 }
 
 var (

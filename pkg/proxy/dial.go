@@ -4,10 +4,11 @@ import (
 	"context"
 	"crypto/tls"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/netip"
-	"path/filepath"
+	"slices"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -19,29 +20,30 @@ const (
 	idleTimeout  = 55 * time.Second // Pushpin's
 	tlsSessions  = 64               // remembered for each TLS configuration
 	tcpKeepAlive = 30 * time.Second
+	socketPeriod = 50 * time.Millisecond // between looks for idle connections that can make room
 )
 
 // transportKey tells apart the targets that must not share connections. Plain ones of either trust share a Transport, which
 // pools by address; those with TLS have one each, which pools by the name that the certificate was checked for.
 type transportKey struct {
-	untrusted                       bool
+	untrusted, anew                 bool
 	addr, certificate, key          string
 	tls, insecure, trustConnectHost bool
 }
 
-func keyOf(t *route.Target) transportKey {
+func keyOf(t *route.Target, anew bool) transportKey {
 	if !t.TLS {
-		return transportKey{untrusted: t.Untrusted}
+		return transportKey{untrusted: t.Untrusted, anew: anew}
 	}
 	return transportKey{
-		untrusted: t.Untrusted, tls: true, addr: t.Addr, insecure: t.Insecure, trustConnectHost: t.TrustConnectHost,
+		untrusted: t.Untrusted, anew: anew, tls: true, addr: t.Addr, insecure: t.Insecure, trustConnectHost: t.TrustConnectHost,
 		certificate: t.ClientCert, key: t.ClientKey,
 	}
 }
 
-// transport returns the Transport for a target.
-func (p *Proxy) transport(t *route.Target) *http.Transport {
-	k := keyOf(t)
+// transport returns the Transport for a target: the one that keeps connections, or the one that makes a new one for each request.
+func (p *Proxy) transport(t *route.Target, anew bool) *http.Transport {
+	k := keyOf(t, anew)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	tr := p.transports[k]
@@ -65,6 +67,9 @@ func (p *Proxy) newTransport(k transportKey) *http.Transport {
 		IdleConnTimeout:        idleTimeout,
 		MaxResponseHeaderBytes: int64(p.opt.MaxResponseHead),
 	}
+	if k.anew {
+		tr.MaxIdleConnsPerHost = -1 // none; unlike DisableKeepAlives it does not show in the request
+	}
 	if k.tls {
 		d.tls = p.tlsConfig(k)
 		tr.DialTLSContext = d.dialTLS
@@ -81,7 +86,7 @@ func (p *Proxy) tlsConfig(k transportKey) *tls.Config {
 		NextProtos:         []string{"http/1.1"},
 	}
 	if k.certificate != "" {
-		certificate, key := p.file(k.certificate), p.file(k.key)
+		certificate, key := beside(p.opt.Dir, k.certificate), beside(p.opt.Dir, k.key)
 		// Read for each handshake, so that a renewed one is used.
 		c.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
 			pair, err := tls.LoadX509KeyPair(certificate, key)
@@ -89,14 +94,6 @@ func (p *Proxy) tlsConfig(k transportKey) *tls.Config {
 		}
 	}
 	return c
-}
-
-// file is a file that the routes file names.
-func (p *Proxy) file(name string) string {
-	if filepath.IsAbs(name) {
-		return name
-	}
-	return filepath.Join(p.opt.Dir, name)
 }
 
 // dialer makes the connections of a Transport.
@@ -115,16 +112,59 @@ func (d *dialer) dial(ctx context.Context, _, addr string) (net.Conn, error) {
 	return d.p.track(nc), nil
 }
 
-// connect ends with the proxy, because a dial that nobody waits for any more goes on.
+// attemptKey finds the attempt in the context of a dial.
+type attemptKey struct{}
+
+// connect takes one of the sockets that there are. It ends with its attempt and with the proxy: net/http lets a dial go on that nobody
+// waits for any more.
 func (d *dialer) connect(ctx context.Context, addr string) (net.Conn, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(d.p.ctx, cancel)()
+	if a, ok := ctx.Value(attemptKey{}).(*attempt); ok {
+		defer context.AfterFunc(a.ctx, cancel)()
+	}
+	if err := d.p.takeSocket(ctx); err != nil {
+		return nil, &dialError{err}
+	}
 	nc, err := d.net.DialContext(ctx, "tcp", addr)
 	if err != nil {
+		d.p.freeSocket()
 		return nil, &dialError{err}
 	}
 	return nc, nil
+}
+
+// takeSocket waits until there are fewer sockets than there may be. Idle ones make room.
+func (p *Proxy) takeSocket(ctx context.Context) error {
+	select {
+	case p.sockets <- struct{}{}:
+		return nil
+	default:
+	}
+	again := time.NewTicker(socketPeriod) // one that becomes idle meanwhile does not tell
+	defer again.Stop()
+	for {
+		p.closeIdle()
+		select {
+		case p.sockets <- struct{}{}:
+			return nil
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-again.C:
+		}
+	}
+}
+
+func (p *Proxy) freeSocket() { <-p.sockets }
+
+func (p *Proxy) closeIdle() {
+	p.mu.Lock()
+	all := slices.Collect(maps.Values(p.transports))
+	p.mu.Unlock()
+	for _, tr := range all {
+		tr.CloseIdleConnections()
+	}
 }
 
 // dialTLS connects to the target. The host of addr is the name that the certificate has to be for.
@@ -133,21 +173,27 @@ func (d *dialer) dialTLS(ctx context.Context, _, addr string) (net.Conn, error) 
 	if err != nil {
 		return nil, err
 	}
+	tc, err := d.handshake(ctx, nc, addr)
+	if err != nil {
+		_ = nc.Close()
+		d.p.freeSocket()
+		return nil, &tlsError{err}
+	}
+	return d.p.track(tc), nil
+}
+
+func (d *dialer) handshake(ctx context.Context, nc net.Conn, addr string) (*tls.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, d.p.opt.ConnectTimeout)
 	defer cancel()
 	defer context.AfterFunc(d.p.ctx, cancel)()
 	config := d.tls.Clone()
-	config.ServerName, _, err = net.SplitHostPort(addr)
+	name, _, err := net.SplitHostPort(addr)
 	if err != nil {
-		_ = nc.Close()
-		return nil, &tlsError{err}
+		return nil, err
 	}
+	config.ServerName = name
 	tc := tls.Client(nc, config)
-	if err := tc.HandshakeContext(ctx); err != nil {
-		_ = nc.Close()
-		return nil, &tlsError{err}
-	}
-	return d.p.track(tc), nil
+	return tc, tc.HandshakeContext(ctx)
 }
 
 // conn is a connection to a backend that ends its user's request body when it is closed. When a connection breaks, net/http
@@ -155,21 +201,42 @@ func (d *dialer) dialTLS(ctx context.Context, _, addr string) (net.Conn, error) 
 // stand in the place of what net/http knows; nothing can be written any more that would look complete.
 type conn struct {
 	net.Conn
-	open   *atomic.Int64 // connections
-	closed atomic.Bool
-	user   atomic.Pointer[attempt]
+	p        *Proxy
+	closed   atomic.Bool
+	user     atomic.Pointer[attempt]
+	written  atomic.Bool // something of its user's request
+	answered atomic.Bool // with a byte at least
+}
+
+// Write notes that something was written. With TLS that is whole records: a piece of one tells the backend nothing.
+func (c *conn) Write(b []byte) (n int, err error) {
+	n, err = c.Conn.Write(b)
+	if n > 0 {
+		c.written.Store(true)
+	}
+	return n, err
+}
+
+// Read notes that something was read.
+func (c *conn) Read(b []byte) (n int, err error) {
+	n, err = c.Conn.Read(b)
+	if n > 0 {
+		c.answered.Store(true)
+	}
+	return n, err
 }
 
 func (p *Proxy) track(nc net.Conn) *conn {
 	p.stats.Connections.Add(1)
-	return &conn{Conn: nc, open: &p.stats.Connections}
+	return &conn{Conn: nc, p: p}
 }
 
 // Close closes the connection.
 func (c *conn) Close() error {
 	err := c.Conn.Close()
 	if c.closed.CompareAndSwap(false, true) {
-		c.open.Add(-1)
+		c.p.stats.Connections.Add(-1)
+		c.p.freeSocket()
 		if a := c.user.Load(); a != nil {
 			a.stopBody(io.EOF)
 		}

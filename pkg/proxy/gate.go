@@ -2,35 +2,52 @@ package proxy
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"holdfast/pkg/exchange"
 )
 
-// gates let a bounded number of exchanges of each route in at once. The others wait in the order in which they came, together
-// bounded by bytes; a new one that does not fit is refused. So what one route's backends are slow in costs no other route
-// anything.
+// gates let a bounded number of exchanges of each route in at once, and of all routes together. The others wait in the order in which
+// they came, together bounded by bytes; a new one that does not fit is refused.
+//
+// A route gets no more places than are free (Choudhury and Hahne's dynamic thresholds), so that some are left however many routes
+// have backends that hang: one such takes half of all places, two a third each, nine a tenth each. So what one route's backends are
+// slow in costs no other route anything.
 type gates struct {
 	max      int   // inside, for each route
+	total    int   // inside, for all routes
 	maxBytes int64 // of all that wait
 	inside   sync.WaitGroup
 	waiting  atomic.Int64 // exchanges
 
 	mu     sync.Mutex
 	routes map[string]*gate // those that are in use
+	all    int              // inside
+	line   []*gate          // those with somebody waiting, the one whose turn it is first
 	bytes  int64
 	closed bool
 }
 
 type gate struct {
+	route       string
 	inside      int
 	first, last *waiter
 }
 
-// waiter is an exchange in the queue of a gate. What links it is guarded by the gates' mutex.
+// visit is an exchange on its way to a backend.
+type visit struct {
+	x       *exchange.Exchange
+	route   string // its ID
+	figures *figures
+	since   time.Time
+}
+
+// waiter is a visit in the queue of a gate. What links it is guarded by the gates' mutex.
 type waiter struct {
-	x          *exchange.Exchange
+	visit
 	gate       *gate
 	bytes      int64
 	prev, next *waiter
@@ -47,31 +64,36 @@ const (
 	ended // the proxy is closed
 )
 
-// enter lets x in, or puts it in the queue. Who is let in calls next at the end.
-func (g *gates) enter(route string, x *exchange.Exchange) admission {
+// enter lets v in, or puts it in the queue. Who is let in calls next at the end.
+func (g *gates) enter(v visit) admission {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.closed {
 		return ended
 	}
-	at := g.routes[route]
+	at := g.routes[v.route]
 	if at == nil {
-		at = &gate{}
-		g.routes[route] = at
+		at = &gate{route: v.route}
 	}
-	if at.inside < g.max {
+	if at.first == nil && g.admits(at) {
+		g.routes[v.route] = at
 		at.inside++
+		g.all++
 		g.inside.Add(1)
 		return admitted
 	}
-	w := &waiter{x: x, gate: at, bytes: x.Bytes()}
+	w := &waiter{visit: v, gate: at, bytes: v.x.Bytes()}
 	if g.bytes+w.bytes > g.maxBytes {
 		return refused
 	}
+	g.routes[v.route] = at
 	g.push(w)
-	w.leave = context.AfterFunc(x.Context(), func() { g.leave(w) })
+	w.leave = context.AfterFunc(v.x.Context(), func() { g.leave(w) })
 	return queued
 }
+
+// admits reports whether there is a place for one more of a route.
+func (g *gates) admits(at *gate) bool { return at.inside < min(g.max, g.total-g.all) }
 
 // leave takes a waiter out whose client has gone.
 func (g *gates) leave(w *waiter) {
@@ -86,21 +108,36 @@ func (g *gates) leave(w *waiter) {
 	}
 }
 
-// next returns the exchange that goes in for one that leaves, or nil.
-func (g *gates) next(route string) *exchange.Exchange {
+// next returns what goes in for one of a route that leaves; false when nothing does.
+func (g *gates) next(route string) (visit, bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	at := g.routes[route]
-	if w := at.first; w != nil {
+	left := g.routes[route]
+	left.inside--
+	g.all--
+	for i, at := range g.line {
+		if !g.admits(at) {
+			continue
+		}
+		at.inside++
+		g.all++
+		w := at.first
+		g.line = append(slices.Delete(g.line, i, i+1), at) // the others' turn comes first
 		g.remove(w)
 		w.leave()
-		return w.x
+		g.forget(left)
+		return w.visit, true
 	}
-	if at.inside--; at.inside == 0 {
-		delete(g.routes, route)
-	}
+	g.forget(left)
 	g.inside.Done()
-	return nil
+	return visit{}, false
+}
+
+// forget drops a gate that is not in use.
+func (g *gates) forget(at *gate) {
+	if at.inside == 0 && at.first == nil {
+		delete(g.routes, at.route)
+	}
 }
 
 // close lets nobody in any more and returns those that wait.
@@ -108,12 +145,11 @@ func (g *gates) close() (left []*exchange.Exchange) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.closed = true
-	for _, at := range g.routes {
-		for w := at.first; w != nil; w = at.first {
-			g.remove(w)
-			w.leave()
-			left = append(left, w.x)
-		}
+	for len(g.line) > 0 {
+		w := g.line[0].first
+		g.remove(w)
+		w.leave()
+		left = append(left, w.x)
 	}
 	return left
 }
@@ -125,10 +161,12 @@ func (g *gates) push(w *waiter) {
 		at.last.next = w
 	} else {
 		at.first = w
+		g.line = append(g.line, at)
 	}
 	at.last = w
 	g.bytes += w.bytes
 	g.waiting.Add(1)
+	w.figures.waiting.Add(1)
 }
 
 func (g *gates) remove(w *waiter) {
@@ -143,7 +181,13 @@ func (g *gates) remove(w *waiter) {
 	} else {
 		at.last = w.prev
 	}
+	if at.first == nil {
+		i := slices.Index(g.line, at)
+		g.line = slices.Delete(g.line, i, i+1)
+		g.forget(at)
+	}
 	w.queued, w.prev, w.next = false, nil, nil
 	g.bytes -= w.bytes
 	g.waiting.Add(-1)
+	w.figures.waiting.Add(-1)
 }

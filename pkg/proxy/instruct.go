@@ -11,12 +11,9 @@ import (
 	"holdfast/pkg/route"
 )
 
-// maxInstruct bounds the body of a response with instructions, but for the first body of a stream hold.
-const maxInstruct = 100_000
-
 // instruct follows the instructions of a response.
 func (j *job) instruct(a *attempt, resp *http.Response, t *route.Target) {
-	in, err := grip.ParseHeader(resp.StatusCode, reason(resp), resp.Header)
+	in, err := grip.Limits{Filters: j.p.opt.MaxFilters}.ParseHeader(resp.StatusCode, reason(resp), resp.Header)
 	if err != nil {
 		j.fail(badInstruct(err, t))
 		return
@@ -48,11 +45,12 @@ func (j *job) instruct(a *attempt, resp *http.Response, t *route.Target) {
 	j.follow(in, resp, body, t)
 }
 
-// readInstruct reads the body, but not much more than maxInstruct of it, in which case whole is false.
+// readInstruct reads the body, but not much more than MaxHoldBody of it, in which case whole is false.
 func (a *attempt) readInstruct(resp *http.Response) (body []byte, whole bool, err error) {
+	most := int64(a.j.p.opt.MaxHoldBody)
 	a.timer.Reset(a.j.p.opt.Timeout)
 	defer a.timer.Stop()
-	if n := resp.ContentLength; n >= 0 && n <= maxInstruct && a.j.x.Request.Method != http.MethodHead {
+	if n := resp.ContentLength; n >= 0 && n <= most && a.j.x.Request.Method != http.MethodHead {
 		body = make([]byte, n)
 		if _, err := io.ReadFull(resp.Body, body); err != nil {
 			return nil, false, unexpected(err)
@@ -60,8 +58,8 @@ func (a *attempt) readInstruct(resp *http.Response) (body []byte, whole bool, er
 		_, _ = resp.Body.Read(make([]byte, 1)) // to the end
 		return body, true, nil
 	}
-	body, err = io.ReadAll(io.LimitReader(resp.Body, maxInstruct+1))
-	return body, len(body) <= maxInstruct, err
+	body, err = io.ReadAll(io.LimitReader(resp.Body, most+1))
+	return body, int64(len(body)) <= most, err
 }
 
 func badInstruct(err error, t *route.Target) *failure {

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net/http"
 	"strings"
+	"time"
 
 	"holdfast/pkg/exchange"
 	"holdfast/pkg/grip"
@@ -30,17 +31,22 @@ const (
 	eventsType = "application/websocket-events"
 )
 
+// idempotencyKeys are the names of a field whose sender says that its request may be repeated.
+var idempotencyKeys = []string{"Idempotency-Key", "X-Idempotency-Key"}
+
 // job is the work on one exchange. It belongs to one goroutine.
 type job struct {
 	p       *Proxy
 	x       *exchange.Exchange
 	route   *route.Route
+	figures *figures
+	since   time.Time   // when the request came; zero when the answer's head is here
 	header  http.Header // for the backend
 	trusted bool        // the client is a GRIP proxy whose signature was verified
 }
 
-func (p *Proxy) job(x *exchange.Exchange) *job {
-	return &job{p: p, x: x, route: x.Route.(*route.Route)}
+func (p *Proxy) job(v visit) *job {
+	return &job{p: p, x: v.x, route: v.x.Route.(*route.Route), figures: v.figures, since: v.since}
 }
 
 func (j *job) run() {
@@ -60,6 +66,7 @@ func (j *job) run() {
 		}
 		a, resp, f := j.try(t)
 		if f == nil {
+			j.timed()
 			j.respond(a, resp, t)
 			a.close()
 			return
@@ -103,20 +110,13 @@ func (j *job) prepare() *failure {
 		}
 	}
 	rewrite.Apply(j.header)
-	if r.Method == http.MethodPut || r.Method == http.MethodDelete {
-		markIdempotent(j.header)
-	}
-	return nil
-}
-
-// markIdempotent tells net/http that the request may be repeated (RFC 9110 9.2.2). A key without values is not sent.
-func markIdempotent(h http.Header) {
-	for _, key := range []string{"Idempotency-Key", "X-Idempotency-Key"} {
-		if _, found := h[key]; !found {
-			h[key] = nil
-			return
+	for _, name := range idempotencyKeys { // under these names net/http would take them for a leave to repeat the request
+		if key := j.header[name]; key != nil {
+			delete(j.header, name)
+			j.header[strings.ToLower(name)] = key
 		}
 	}
+	return nil
 }
 
 func gripFields(headers []route.Header) []grip.Field {
@@ -177,6 +177,7 @@ func (j *job) fail(f *failure) {
 
 func (j *job) count(f *failure) {
 	j.p.stats.errors[f.cause].Add(1)
+	j.figures.errors[f.cause].Add(1)
 	attrs := []slog.Attr{slog.Int("status", f.code())}
 	if f.target != "" {
 		attrs = append(attrs, slog.String("backend", f.target))
@@ -195,7 +196,16 @@ func (f *failure) code() int {
 	return f.status
 }
 
+// timed counts how long the head of the answer has taken, once.
+func (j *job) timed() {
+	if !j.since.IsZero() {
+		j.figures.answers.Record(time.Since(j.since))
+		j.since = time.Time{}
+	}
+}
+
 func (j *job) answer(f *failure) {
+	j.timed()
 	text := or(f.text, proxyError)
 	if f.debug != "" && (j.route.Debug || j.p.opt.Debug) {
 		text = f.debug

@@ -5,7 +5,6 @@ import (
 	"crypto/x509"
 	"log/slog"
 	"net/http"
-	"os"
 	"strings"
 	"sync"
 	"time"
@@ -20,11 +19,14 @@ type Options struct {
 	Log *slog.Logger
 
 	Concurrency     int           // requests of a route that are at its backends at once; default 1,000
+	Total           int           // those of all routes, of which one route gets at most half; default twice Concurrency
 	MaxWaitingBytes int64         // of all requests that wait for their turn; default 256 MiB
 	Timeout         time.Duration // in which a backend has to take the next bytes of a request, or answer; default 60 s
 	ConnectTimeout  time.Duration // for the connection, and for the TLS handshake; default 10 s
-	MaxIdle         int           // idle connections to backends; default 256
+	MaxIdle         int           // idle connections to backends; default 256. Total and MaxIdle together are all that there are
 	MaxResponseHead int           // bytes; default 64 KiB
+	MaxHoldBody     int           // bytes of a request that is held, and of a response that holds one or answers in its place; default 100,000
+	MaxFilters      int           // named for one channel; default 5
 
 	RootCAs *x509.CertPool // that backends' certificates are checked against; nil for those of the system
 	Dir     string         // that file names of the routes file are relative to
@@ -50,8 +52,11 @@ func (o Options) withDefaults() Options {
 		}
 	}
 	def(&o.Concurrency, 1000)
+	def(&o.Total, 2*o.Concurrency)
 	def(&o.MaxIdle, 256)
 	def(&o.MaxResponseHead, 64<<10)
+	def(&o.MaxHoldBody, exchange.MaxKept)
+	def(&o.MaxFilters, grip.MaxFilters)
 	if o.MaxWaitingBytes <= 0 {
 		o.MaxWaitingBytes = 256 << 20
 	}
@@ -73,8 +78,11 @@ type Proxy struct {
 	log    reporter
 	stats  Stats
 	gates  gates
+	ledger ledger
 	ctx    context.Context // ends with Close
 	cancel context.CancelFunc
+
+	sockets chan struct{} // one for each connection to a backend, open or being made; full: no more may be
 
 	mu         sync.Mutex
 	transports map[transportKey]*http.Transport
@@ -89,8 +97,10 @@ func New(o Options) *Proxy {
 		transports: make(map[transportKey]*http.Transport),
 		keys:       make(map[string]*grip.SigKey),
 	}
-	p.gates.max, p.gates.maxBytes, p.gates.routes = p.opt.Concurrency, p.opt.MaxWaitingBytes, make(map[string]*gate)
+	p.gates.max, p.gates.total, p.gates.maxBytes = p.opt.Concurrency, p.opt.Total, p.opt.MaxWaitingBytes
+	p.gates.routes, p.ledger.all = make(map[string]*gate), make(map[string]*figures)
 	p.stats.waiting = &p.gates.waiting
+	p.sockets = make(chan struct{}, p.opt.Total+p.opt.MaxIdle)
 	p.ctx, p.cancel = context.WithCancel(context.Background())
 	return p
 }
@@ -103,11 +113,14 @@ func (p *Proxy) Stats() *Stats { return &p.stats }
 func (p *Proxy) Start(x *exchange.Exchange) {
 	p.stats.Requests.Add(1)
 	id := x.Route.(*route.Route).ID
-	switch p.gates.enter(id, x) {
+	v := visit{x: x, route: id, figures: p.ledger.of(id), since: time.Now()}
+	v.figures.requests.Add(1)
+	x.Keeps(p.opt.MaxHoldBody)
+	switch p.gates.enter(v) {
 	case admitted:
-		go p.run(id, x)
+		go p.run(v)
 	case refused:
-		j := p.job(x)
+		j := p.job(v)
 		j.fail(&failure{cause: CauseBusy, status: http.StatusServiceUnavailable, text: "Too many requests are waiting."})
 		x.Done()
 	case ended:
@@ -117,13 +130,15 @@ func (p *Proxy) Start(x *exchange.Exchange) {
 	}
 }
 
-// run serves x and then those that wait for its place.
-func (p *Proxy) run(id string, x *exchange.Exchange) {
-	for ; x != nil; x = p.gates.next(id) {
+// run serves v and then what takes its place.
+func (p *Proxy) run(v visit) {
+	for more := true; more; v, more = p.gates.next(v.route) {
 		p.stats.InFlight.Add(1)
-		p.job(x).run()
+		v.figures.inFlight.Add(1)
+		p.job(v).run()
+		v.figures.inFlight.Add(-1)
 		p.stats.InFlight.Add(-1)
-		x.Done()
+		v.x.Done()
 	}
 }
 
@@ -136,11 +151,17 @@ func (p *Proxy) Close() {
 	}
 	p.cancel()
 	p.gates.inside.Wait()
-	p.Reload()
+	p.reset()
 }
 
-// Reload has files be read again that routes name, and closes idle connections, because their targets may be gone.
-func (p *Proxy) Reload() {
+// Reload follows a new table: files that routes name are read again, and figures of routes that are gone are dropped.
+func (p *Proxy) Reload(t *route.Table) {
+	p.ledger.keep(t)
+	p.reset()
+}
+
+// reset forgets keys and closes idle connections, because their targets may be gone.
+func (p *Proxy) reset() {
 	p.mu.Lock()
 	transports := p.transports
 	p.transports, p.keys = make(map[transportKey]*http.Transport), make(map[string]*grip.SigKey)
@@ -172,7 +193,7 @@ func (p *Proxy) sigKey(spec string) (*grip.SigKey, error) {
 	if key := p.keys[spec]; key != nil {
 		return key, nil
 	}
-	key, err := grip.ParseSigKey(spec, func(path string) ([]byte, error) { return os.ReadFile(p.file(path)) })
+	key, err := parseSigKey(p.opt.Dir, spec)
 	if err == nil {
 		p.keys[strings.Clone(spec)] = key
 	}

@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -11,6 +12,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -269,6 +272,103 @@ func TestRetryOnADeadPooledConnection(t *testing.T) {
 		if want == "502" { // takes the number of the connection that was not needed
 			do(t, p, r, get("/"), "")
 		}
+	}
+}
+
+// A backend that closes its connection without an answer is asked at most twice, however many idle connections there are.
+func TestRequestIsSentAtMostTwice(t *testing.T) {
+	const idle = 20
+	var asked atomic.Int32
+	var opened sync.WaitGroup
+	addr := raw(t, func(nc net.Conn, _ int) {
+		br := bufio.NewReader(nc)
+		for {
+			head := readHead(br)
+			switch {
+			case head == "":
+				return
+			case strings.Contains(head, " /warm "):
+				opened.Done()
+				opened.Wait() // so that no connection serves two of them
+				_, _ = io.WriteString(nc, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+			default:
+				asked.Add(1)
+				length := 0
+				if _, after, found := strings.Cut(head, "Content-Length: "); found {
+					_, _ = fmt.Sscan(after, &length)
+				}
+				_, _ = br.Discard(length)
+				return
+			}
+		}
+	})
+	for _, test := range []struct {
+		method, body, key string
+		want              int32
+	}{
+		{"GET", "", "", 2}, {"HEAD", "", "", 2}, {"OPTIONS", "", "", 2}, {"GET", "body", "", 2}, {"PUT", "body", "", 2}, {"DELETE", "", "", 2},
+		{"POST", "", "", 1}, {"POST", "body", "", 1}, {"PATCH", "body", "", 1}, {"GET", strings.Repeat("long", 30_000), "", 1},
+		{"POST", "", "Idempotency-Key", 2}, {"POST", "body", "x-idempotency-key", 2},
+	} {
+		name := fmt.Sprintf("%s %d bytes %s", test.method, len(test.body), test.key)
+		p := newProxy(t, Options{})
+		r := routeTo(addr)
+		var all []*client
+		opened.Add(idle)
+		for range idle {
+			all = append(all, begin(t.Context(), p, r, get("/warm")))
+		}
+		for _, c := range all {
+			c.wait(t)
+		}
+		asked.Store(0)
+		req := get("/nothing")
+		req.Method = test.method
+		if test.key != "" {
+			req.Fields = []exchange.Field{{Name: test.key, Value: "1"}}
+		}
+		c := do(t, p, r, req, test.body)
+		if c.head.Status != 502 || p.stats.Errors(CauseEOF) != 1 {
+			t.Errorf("%s: %v, errors of cause eof = %d", name, c, p.stats.Errors(CauseEOF))
+		}
+		if retries := p.stats.Retries.Load(); asked.Load() != test.want || retries != uint64(test.want-1) {
+			t.Errorf("%s: the backend was asked %d times, want %d; %d retries", name, asked.Load(), test.want, retries)
+		}
+		if n := p.stats.Connections.Load(); n < idle-1 {
+			t.Errorf("%s: %d connections are left of %d", name, n, idle)
+		}
+	}
+}
+
+func TestMayRepeat(t *testing.T) {
+	type state struct{ reused, written, answered bool }
+	for _, test := range []struct {
+		method string
+		state
+		err  error
+		want bool
+	}{
+		{"GET", state{reused: true, written: true}, io.EOF, true},
+		{"GET", state{written: true}, io.EOF, false}, // a new connection
+		{"GET", state{reused: true, written: true, answered: true}, io.ErrUnexpectedEOF, false},
+		{"GET", state{reused: true, written: true}, errTimeout, false},
+		{"GET", state{reused: true, written: true}, errors.New("ContentLength=9 with Body length 3"), true}, // as the connection broke
+		{"POST", state{reused: true, written: true}, io.EOF, false},
+		{"POST", state{reused: true}, io.EOF, true}, // nothing was sent
+	} {
+		p := newProxy(t, Options{})
+		x := exchange.New(t.Context(), &client{}, 1, 1, exchange.Request{Method: test.method})
+		a := (&job{p: p, x: x}).newAttempt()
+		c := &conn{}
+		c.written.Store(test.written)
+		c.answered.Store(test.answered)
+		c.closed.Store(true)
+		a.conns, a.reused = []*conn{c}, test.reused
+		if got := a.mayRepeat(test.err); got != test.want {
+			t.Errorf("%s, %+v, %v: mayRepeat = %v, want %v", test.method, test.state, test.err, got, test.want)
+		}
+		a.close()
+		x.Done()
 	}
 }
 

@@ -21,7 +21,7 @@ import (
 // Setting is an option of the server, and the setting of the file from which it comes.
 type Setting struct {
 	Option string // listen, routes, sig-key, ...
-	Value  any    // string, int64, or []any of strings
+	Value  any    // string, int64, bool, or []any of strings
 	Name   string // of the setting in the file
 	Line   int    // 0: it follows from the setting's absence
 }
@@ -121,11 +121,52 @@ func (p *parser) options() {
 		routes = entry{name: "routesfile", value: "routes", line: routes.line}
 	}
 	p.set("routes", p.path(routes.value), routes)
-	if e, ok := p.get("proxy/sig_iss"); ok {
-		p.set("sig-iss", e.value, e)
-	}
+	p.text("proxy/sig_iss", "sig-iss")
 	p.key("proxy/sig_key", "sig-key")
 	p.key("proxy/upstream_key", "upstream-key")
+	p.backends()
+}
+
+// backends makes the options about what backends are told.
+func (p *parser) backends() {
+	p.flag("proxy/debug", "debug")
+	p.flag("proxy/auto_cross_origin", "auto-cross-origin")
+	p.flag("proxy/accept_pushpin_route", "accept-pushpin-route")
+	p.flag("proxy/accept_x_forwarded_protocol", "accept-x-forwarded-protocol")
+	p.text("proxy/x_forwarded_for", "x-forwarded-for")
+	p.text("proxy/x_forwarded_for_trusted", "x-forwarded-for-trusted")
+	p.text("proxy/cdn_loop", "cdn-loop")
+	e, ok := p.get("proxy/set_x_forwarded_protocol")
+	if !ok || e.value != "true" && e.value != "proto-only" { // for Pushpin everything else means no
+		e = entry{name: "set_x_forwarded_protocol", value: "off", line: e.line}
+	}
+	p.set("set-x-forwarded-protocol", e.value, e)
+	e, ok = p.get("handler/id_cache_ttl")
+	if !ok {
+		e = entry{name: "id_cache_ttl", value: "0", line: e.line} // Pushpin's when it does not stand there
+	}
+	if n, ok := p.parse(e, 0, 24*60*60); ok {
+		p.set("id-cache-ttl", strconv.FormatInt(n, 10)+"s", e)
+	}
+}
+
+func (p *parser) text(id, option string) {
+	if e, ok := p.get(id); ok {
+		p.set(option, e.value, e)
+	}
+}
+
+func (p *parser) flag(id, option string) {
+	e, ok := p.get(id)
+	switch {
+	case !ok:
+	case e.value == "true" || e.value == "1":
+		p.set(option, true, e)
+	case e.value == "false" || e.value == "0":
+		p.set(option, false, e)
+	default:
+		p.wrong.add(e.line, "%s: %q is neither true nor false", e.name, e.value)
+	}
 }
 
 // get returns a setting with its variables replaced; false when it is not there or empty.

@@ -43,17 +43,22 @@ func TestPackagedFilesAreTakenUnchanged(t *testing.T) {
 		want []string
 	}{
 		{"debian.conf", []string{
+			"accept-pushpin-route=false accept_pushpin_route:27",
+			"accept-x-forwarded-protocol=false accept_x_forwarded_protocol:22", "auto-cross-origin=false auto_cross_origin:21",
+			"debug=false debug:20", "id-cache-ttl=60s id_cache_ttl:49",
 			"listen=[:7999] http_port:9", "log-level=info log_level:11", "max-connections=50000 client_maxconn:13",
 			"max-header=8192 client_buffer_size:12", "max-message=1000000 push_in_http_max_body_size:43",
 			"max-subscriptions=20 connection_subscription_max:50", "publish-listen=127.0.0.1:5561 push_in_http_addr:40",
-			"routes=/etc/pushpin/routes routesfile:19", "sig-iss=pushpin sig_iss:30", "sig-key=changeme sig_key:31",
+			"routes=/etc/pushpin/routes routesfile:19", "set-x-forwarded-protocol=proto-only set_x_forwarded_protocol:23", "sig-iss=pushpin sig_iss:30", "sig-key=changeme sig_key:31",
 		}},
 		{"one-million.conf", []string{
+			"accept-x-forwarded-protocol=false accept_x_forwarded_protocol:22", "auto-cross-origin=false auto_cross_origin:21",
+			"debug=false debug:20", "id-cache-ttl=60s id_cache_ttl:48",
 			"listen=[:8000 :8001 :8002 :8003 :8004 :8005 :8006 :8007] http_port:9", "log-level=info log_level:11",
 			"max-connections=1010000 client_maxconn:13", "max-header=4096 client_buffer_size:12",
 			"max-message=1000000 push_in_http_max_body_size:42", "max-subscriptions=20 connection_subscription_max:49",
 			"publish-listen=127.0.0.1:5561 push_in_http_addr:39", "routes=/etc/pushpin/routes routesfile:19",
-			"sig-iss=pushpin sig_iss:29", "sig-key=changeme sig_key:30",
+			"set-x-forwarded-protocol=proto-only set_x_forwarded_protocol:23", "sig-iss=pushpin sig_iss:29", "sig-key=changeme sig_key:30",
 		}},
 	}
 	for _, tt := range tests {
@@ -68,10 +73,10 @@ func TestPackagedFilesAreTakenUnchanged(t *testing.T) {
 		if want := []string{"push_in_spec", "push_in_sub_specs", "stats_spec", "command_spec"}; !slices.Equal(c.ZeroMQ, want) {
 			t.Errorf("%s: ZeroMQ = %q, want %q", tt.file, c.ZeroMQ, want)
 		}
-		if len(c.Unserved) != 1 || c.Unserved[0].Name != "set_x_forwarded_protocol" {
-			t.Errorf("%s: Unserved = %v, want set_x_forwarded_protocol only", tt.file, c.Unserved)
+		if len(c.Unserved) != 0 {
+			t.Errorf("%s: Unserved = %v, want none", tt.file, c.Unserved)
 		}
-		if len(c.Tuning) != 19 || !slices.Contains(c.Tuning, "message_hwm") {
+		if len(c.Tuning) != 18 || !slices.Contains(c.Tuning, "message_hwm") {
 			t.Errorf("%s: %d without a meaning, %q", tt.file, len(c.Tuning), c.Tuning)
 		}
 	}
@@ -90,9 +95,10 @@ func TestInstalledFileIsTakenUnchanged(t *testing.T) {
 func TestSettingsBecomeOptions(t *testing.T) {
 	const none = "publish-listen=off push_in_http_port:0"
 	const routes = "routes=/d/routes routesfile:0"
+	const proto, ttl = "set-x-forwarded-protocol=off set_x_forwarded_protocol:0", "id-cache-ttl=0s id_cache_ttl:0"
 	tests := []struct {
 		text string
-		want []string // besides routes and publish-listen, unless named here
+		want []string // besides what is always there, unless named here
 	}{
 		{"", nil},
 		{"\ufeff[runner]\r\n http_port = 80 \r\n", []string{"listen=[:80] http_port:2"}},
@@ -115,6 +121,14 @@ func TestSettingsBecomeOptions(t *testing.T) {
 		{"[runner]\nclient_maxconn=\nclient_buffer_size=4096\n", []string{"max-header=4096 client_buffer_size:3"}},
 		{"[handler]\n# a\n; b\n\nconnection_subscription_max=5", []string{"max-subscriptions=5 connection_subscription_max:5"}},
 		{"[global]\ninclude=/opt/lib/internal.conf", nil},
+		{"[proxy]\ndebug=1\nauto_cross_origin=true\naccept_pushpin_route=0\naccept_x_forwarded_protocol=1\ncdn_loop=push.example", []string{
+			"accept-pushpin-route=false accept_pushpin_route:4", "accept-x-forwarded-protocol=true accept_x_forwarded_protocol:5",
+			"auto-cross-origin=true auto_cross_origin:3", "cdn-loop=push.example cdn_loop:6", "debug=true debug:2"}},
+		{"[proxy]\nx_forwarded_for=\"truncate:0,append\"\nx_forwarded_for_trusted=append\nset_x_forwarded_protocol=true\n[handler]\nid_cache_ttl=5", []string{
+			"id-cache-ttl=5s id_cache_ttl:6", "set-x-forwarded-protocol=true set_x_forwarded_protocol:4",
+			"x-forwarded-for-trusted=append x_forwarded_for_trusted:3", "x-forwarded-for=truncate:0,append x_forwarded_for:2"}},
+		{"[proxy]\nset_x_forwarded_protocol=yes\n[handler]\nid_cache_ttl=\n", []string{
+			"id-cache-ttl=0s id_cache_ttl:4", "set-x-forwarded-protocol=off set_x_forwarded_protocol:2"}},
 	}
 	for _, tt := range tests {
 		c, err := Parse("/d", []byte(tt.text), nil)
@@ -123,11 +137,11 @@ func TestSettingsBecomeOptions(t *testing.T) {
 			continue
 		}
 		want := slices.Clone(tt.want)
-		if !strings.Contains(strings.Join(want, " "), "publish-listen=") {
-			want = append(want, none)
-		}
-		if !strings.Contains(strings.Join(want, " "), "routes=") {
-			want = append(want, routes)
+		for _, always := range []string{none, routes, proto, ttl} {
+			option, _, _ := strings.Cut(always, "=")
+			if !slices.ContainsFunc(want, func(line string) bool { return strings.HasPrefix(line, option+"=") }) {
+				want = append(want, always)
+			}
 		}
 		slices.Sort(want)
 		if got := shown(c); !slices.Equal(got, want) {
@@ -157,6 +171,8 @@ func TestMistakesAreNamedWithTheirLines(t *testing.T) {
 		{"[runner]\nhttp_port=0", `line 2: http_port: "0" is not PORT, ADDRESS:PORT or [IPV6]:PORT`},
 		{"[runner]\nclient_maxconn=many", `line 2: client_maxconn: "many" is not a number from 0 to 1099511627776`},
 		{"[runner]\nlog_level=5", `line 2: log_level: "5" is not a number from 0 to 4`},
+		{"[proxy]\ndebug=maybe", `line 2: debug: "maybe" is neither true nor false`},
+		{"[handler]\nid_cache_ttl=-1", `line 2: id_cache_ttl: "-1" is not a number from 0 to 86400`},
 		{"[runner]\nlog_level=info", `line 2: log_level: "info" is not a number from 0 to 4`},
 		{"[global]\nport_offset=65000\n[handler]\npush_in_http_port=5561", "line 4: push_in_http_port: with port_offset it is 70561, which is no port"},
 		{"[global]\nport_offset=-1", `line 2: port_offset: "-1" is not a number from 0 to 65535`},
@@ -198,8 +214,8 @@ func TestVeryManyMistakesAreNotAllListed(t *testing.T) {
 }
 
 func TestWishesThatAreNotServed(t *testing.T) {
-	text := "[proxy]\ndebug=true\nauto_cross_origin=0\nx_forwarded_for=truncate:0,append\nset_x_forwarded_protocol=false\n" +
-		"accept_pushpin_route=1\n[handler]\npush_in_sub_connect=false\npush_in_spec=\nmessage_rate=1\n[runner]\nhttps_ports=\n"
+	text := "[proxy]\nlog_from=true\nlog_user_agent=0\norig_headers_need_mark=X-A\n" +
+		"[handler]\nstate_spec=x\npush_in_sub_connect=false\npush_in_spec=\nmessage_rate=1\n[runner]\nhttps_ports=\n"
 	c, err := Parse("/d", []byte(text), nil)
 	if err != nil {
 		t.Fatal(err)
@@ -209,9 +225,9 @@ func TestWishesThatAreNotServed(t *testing.T) {
 		got = append(got, n.String())
 	}
 	want := []string{
-		"debug (line 2): give it to the routes that need it, as the parameter debug",
-		"x_forwarded_for (line 4): backends get the client's X-Forwarded-For as it came: have the server in front set it",
-		"accept_pushpin_route (line 6): Pushpin-Route chooses no route",
+		"log_from (line 2): requests are not logged one by one",
+		"orig_headers_need_mark (line 4): orig_headers is not served",
+		"state_spec (line 6): sessions are not served",
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("Unserved =\n%q, want\n%q", got, want)

@@ -25,7 +25,6 @@ type key struct {
 const (
 	useHTTP = "publish over HTTP (push_in_http_port) or with pushpub, and remove the line"
 	behind  = "put a TLS server in front of http_port, and remove the line"
-	inRoute = "give it to the routes that need it, as the parameter "
 )
 
 // sections are the sections of the file, and their settings.
@@ -54,15 +53,15 @@ var sections = []struct {
 		{name: "sig_iss", class: mapped},
 		{name: "sig_key", class: mapped},
 		{name: "upstream_key", class: mapped},
-		{name: "debug", class: unserved, packaged: "false", advice: inRoute + "debug"},
-		{name: "auto_cross_origin", class: unserved, packaged: "false", advice: inRoute + "aco"},
-		{name: "accept_x_forwarded_protocol", class: unserved, packaged: "false", advice: "every request counts as plain HTTP"},
-		{name: "set_x_forwarded_protocol", class: unserved, packaged: "false", advice: "backends get the client's X-Forwarded-Proto as it came: have the server in front set it"},
-		{name: "x_forwarded_for", class: unserved, advice: "backends get the client's X-Forwarded-For as it came: have the server in front set it"},
-		{name: "x_forwarded_for_trusted", class: unserved, advice: "backends get X-Forwarded-For as the GRIP proxy in front sent it"},
+		{name: "debug", class: mapped},
+		{name: "auto_cross_origin", class: mapped},
+		{name: "accept_x_forwarded_protocol", class: mapped},
+		{name: "set_x_forwarded_protocol", class: mapped},
+		{name: "x_forwarded_for", class: mapped},
+		{name: "x_forwarded_for_trusted", class: mapped},
 		{name: "orig_headers_need_mark", class: unserved, advice: "orig_headers is not served"},
-		{name: "accept_pushpin_route", class: unserved, packaged: "false", advice: "Pushpin-Route chooses no route"},
-		{name: "cdn_loop", class: unserved, advice: "CDN-Loop is passed on as it came"},
+		{name: "accept_pushpin_route", class: mapped},
+		{name: "cdn_loop", class: mapped},
 		{name: "log_from", class: unserved, packaged: "false", advice: "requests are not logged one by one"},
 		{name: "log_user_agent", class: unserved, packaged: "false", advice: "requests are not logged one by one"},
 		{name: "prometheus_port", class: listener, advice: "take figures from pushstat, and remove the line"},
@@ -83,10 +82,11 @@ var sections = []struct {
 		{name: "stats_spec", class: zeromq, packaged: "ipc://{rundir}/{ipc_prefix}stats", advice: "take figures from pushstat, and remove the line"},
 		{name: "command_spec", class: zeromq, packaged: "tcp://127.0.0.1:5563", advice: useHTTP},
 		{name: "connection_subscription_max", class: mapped},
+		{name: "id_cache_ttl", class: mapped},
 		{name: "prometheus_port", class: listener, advice: "take figures from pushstat, and remove the line"},
 		{name: "state_spec", class: unserved, advice: "sessions are not served"},
 	}, tuningKeys("ipc_file_mode", "push_in_http_max_headers_size", "message_rate", "message_hwm", "message_block_size", "message_wait",
-		"id_cache_ttl", "update_on_first_subscription", "subscription_linger", "stats_subscription_ttl", "stats_report_interval",
+		"update_on_first_subscription", "subscription_linger", "stats_subscription_ttl", "stats_report_interval",
 		"stats_format", "prometheus_prefix", "share_all",
 		"proxy_inspect_spec", "proxy_accept_spec", "proxy_retry_out_spec", "proxy_ws_control_in_spec", "proxy_ws_control_out_spec",
 		"proxy_stats_spec", "proxy_command_spec", "condure_in_stream_specs", "condure_out_specs", "m2a_in_stream_specs", "m2a_out_specs",

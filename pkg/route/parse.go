@@ -17,6 +17,11 @@ const (
 // Options say how a file is read.
 type Options struct {
 	SkipUnserved bool // lines with parameters or targets that pushd does not serve are left out, with a warning
+
+	// What else is looked at, where it is not nil: the key of sig_key, whose errors and warnings show nothing of it, and the files of
+	// client_cert and client_key.
+	SigKey     func(spec string) (warning string, err error)
+	ClientCert func(certificate, key string) error
 }
 
 // Parse reads a routes file. Its error is of type Errors and holds every mistake, of very many the first thousand; name
@@ -308,7 +313,15 @@ func (p *parser) checkTarget(s *section) {
 	if (t.ClientCert == "") != (t.ClientKey == "") {
 		p.wrong(s.column, "", "client_cert and client_key go together")
 	}
-	if t.Kind != Backend || t.TLS {
+	if t.Kind != Backend {
+		return
+	}
+	if i := given("client_cert"); t.ClientCert != "" && t.ClientKey != "" && p.opts.ClientCert != nil {
+		if err := p.opts.ClientCert(t.ClientCert, t.ClientKey); err != nil {
+			p.wrong(s.fields[i].column, "", "client_cert and client_key: %v", err)
+		}
+	}
+	if t.TLS {
 		return
 	}
 	for _, name := range []string{"insecure", "trust_connect_host", "client_cert"} {
@@ -338,11 +351,26 @@ func (p *parser) checkRoute(sections []section) {
 		p.warn(condition.column, "path_rem means nothing beside replace_beg")
 		r.PathRem = 0
 	}
-	if r.SigKey == "changeme" {
-		p.warn(condition.column, "sig_key is changeme, which everybody knows")
-	}
+	p.checkSigKey(condition)
 	p.checkHeaders(condition)
 	p.warnUnserved(condition, sections[1:])
+}
+
+func (p *parser) checkSigKey(condition *section) {
+	i := slices.IndexFunc(condition.fields, func(f field) bool { return f.name == "sig_key" })
+	spec := p.route.SigKey
+	switch {
+	case i < 0 || spec == "" || checkKey(spec) != nil:
+	case p.opts.SigKey != nil:
+		warning, err := p.opts.SigKey(spec)
+		if err != nil {
+			p.wrong(condition.fields[i].column, "", "sig_key: %v", err)
+		} else if warning != "" {
+			p.warn(condition.fields[i].column, "sig_key: %s", warning)
+		}
+	case spec == "changeme":
+		p.warn(condition.fields[i].column, "sig_key is changeme, which everybody knows")
+	}
 }
 
 // checkDirect refuses what Pushpin's parameters would mean for direct, before there is a file that relies on it.

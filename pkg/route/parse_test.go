@@ -2,6 +2,7 @@ package route
 
 import (
 	"errors"
+	"os"
 	"reflect"
 	"strings"
 	"testing"
@@ -340,7 +341,7 @@ func TestWarnings(t *testing.T) {
 		{"* b:80\n*,debug b:81\nA b:80\na b:80", "2: line left out: line 1 has the same condition\n4: line left out: line 3 has the same condition"},
 		{"*,id=x b:80\na,id=x b:80\nb,id=x b:80", "1: id x is given to other routes too: none of them is found by it"},
 		{"*,log_level=1 b:80", "1:3: log_level is not served: the route logs as all others do"},
-		{"*,sig_key=changeme b:80", "1:1: sig_key is changeme, which everybody knows"},
+		{"*,sig_key=changeme b:80", "1:3: sig_key is changeme, which everybody knows"},
 		{"*,path_rem=1,replace_beg=/ b:80", "1:1: path_rem means nothing beside replace_beg"},
 		{"*,header=X:1,header=x:2 b:80", "1:1: header x is given twice: the first counts"},
 		{"* test b:80", "1:8: the targets after test are never tried"},
@@ -368,6 +369,21 @@ func TestDidYouMean(t *testing.T) {
 	} {
 		if got := didYouMean(word, all); got != want {
 			t.Errorf("didYouMean(%.20q) = %q, want %q", word, got, want)
+		}
+	}
+}
+
+// The page for backend developers names each parameter.
+func TestPageNamesEveryParameter(t *testing.T) {
+	page, err := os.ReadFile("../../docs/grip.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, list := range [][]parameter{conditionParameters, targetParameters} {
+		for _, p := range list {
+			if !strings.Contains(string(page), "`"+p.name+"`") && !strings.Contains(string(page), "`"+p.name+"=") && !strings.HasPrefix(p.name, "jsonp_") {
+				t.Errorf("docs/grip.md does not name %s", p.name)
+			}
 		}
 	}
 }

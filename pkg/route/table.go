@@ -256,6 +256,15 @@ func lowerHost(dst, host []byte) []byte {
 // because the file may be read again while it lasts.
 func (t *Table) ByID(id string) *Route { return t.ids[id] }
 
+// Named returns the route that a request asks for by the id of its line, as Pushpin-Route does: nil when no line has the id, when
+// several have it, or when its path_beg does not match.
+func (t *Table) Named(id string, path []byte) *Route {
+	if r := t.ids[id]; r != nil && r.Named && r.Covers(path) {
+		return r
+	}
+	return nil
+}
+
 // Routes returns the routes in the order of the file. They and the slice are the table's.
 func (t *Table) Routes() []*Route { return t.routes }
 

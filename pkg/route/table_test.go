@@ -2,6 +2,7 @@ package route
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"reflect"
@@ -301,5 +302,49 @@ func BenchmarkParse(b *testing.B) {
 		if _, err := Parse("f", text, Options{}); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+func TestNamed(t *testing.T) {
+	table, err := Parse("routes", []byte("a.test,id=a,path_beg=/x 127.0.0.1:1\nid=only 127.0.0.1:2\nb.test 127.0.0.1:3\n"+
+		"c.test,id=twice 127.0.0.1:4\nd.test,id=twice 127.0.0.1:5\n"), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct {
+		id, path string
+		line     int // 0: none
+	}{
+		{"a", "/x/y", 1}, {"a", "/y", 0}, {"only", "/", 2}, {"b.test", "/", 0}, {"twice", "/", 0}, {"", "/", 0}, {"none", "/", 0},
+	} {
+		line := 0
+		if r := table.Named(test.id, []byte(test.path)); r != nil {
+			line = r.Line
+		}
+		if line != test.line {
+			t.Errorf("Named(%q, %s) is line %d, want %d", test.id, test.path, line, test.line)
+		}
+	}
+}
+
+// What Options look at besides the file is named with the place of its parameter.
+func TestKeysAndCertificatesAreLookedAt(t *testing.T) {
+	opts := Options{
+		SigKey: func(spec string) (string, error) {
+			if spec == "weak" {
+				return "it is weak", nil
+			}
+			return "", errors.New("no such key")
+		},
+		ClientCert: func(certificate, key string) error { return fmt.Errorf("%s and %s do not match", certificate, key) },
+	}
+	_, err := Parse("routes", []byte("a,sig_key=file:x 127.0.0.1:1\nb 127.0.0.1:2,ssl,client_key=k,client_cert=c\n"), opts)
+	const want = "routes:1:3: sig_key: no such key\nroutes:2:32: client_cert and client_key: c and k do not match"
+	if err == nil || err.Error() != want {
+		t.Errorf("err = %v, want %s", err, want)
+	}
+	table, err := Parse("routes", []byte("a,sig_key=weak 127.0.0.1:1\n"), opts)
+	if err != nil || len(table.Warnings()) != 1 || table.Warnings()[0].Error() != "routes:1:3: sig_key: it is weak" {
+		t.Errorf("warnings = %v, %v", table.Warnings(), err)
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"syscall"
 	"time"
 
+	"holdfast/pkg/exchange"
 	"holdfast/pkg/grip"
 	"holdfast/pkg/hub"
 	"holdfast/pkg/origin"
@@ -72,6 +73,7 @@ type Options struct {
 	SkipUnserved       bool              // routes with parameters that are not served are left out, and do not stop the start
 	BackendTimeout     time.Duration     // in which a backend has to go on with a request or its answer
 	BackendConcurrency int               // requests of one route that are at its backends at the same time
+	Backends           BackendOptions    // what else there is to say about backends
 	SigKey             *grip.SigKey      // signs what backends get; nil: nothing does, but for routes with a key of their own
 	IDCacheTTL         time.Duration     // for which an item's id is remembered, and not delivered again; 0: never
 	SigIssuer          string            // in these signatures
@@ -99,12 +101,32 @@ func SpareFiles(loops, addresses int) int {
 	return clients + max(0, loops*(perLoop+addresses)-usual)
 }
 
-// BackendFiles is the number of file descriptors kept back for connections to backends: those of one route that hangs, and idle
-// ones.
-func BackendFiles(concurrency int) int { return concurrency + idleBackends }
+// BackendOptions is how pushd treats backends, and what it tells them of clients.
+type BackendOptions struct {
+	Connections    int           // in use for all routes together
+	Idle           int           // kept for later
+	ConnectTimeout time.Duration // for a connection, and for its TLS handshake
+	WaitingMemory  int64         // bytes of the requests that wait for their turn
+	MaxHead        int           // bytes of the head of an answer
+	MaxHoldBody    int           // bytes of the body of a request that is held, and of a response with instructions
+	MaxFilters     int           // that a response may name for a channel
 
-// idleBackends is the number of connections to backends that may be idle.
-const idleBackends = 256
+	Debug       bool   // error answers say the cause, for all routes
+	AutoCORS    bool   // the fields of CORS that backends leave out are added, for all routes
+	AcceptRoute bool   // Pushpin-Route of a request names its route
+	CDNLoop     string // token that is added to CDN-Loop; "" for none
+
+	Proto      grip.ForwardedProto // what becomes of X-Forwarded-Proto
+	For        grip.ForwardedFor   // what becomes of X-Forwarded-For
+	ForTrusted grip.ForwardedFor   // for clients that UpstreamKey trusts
+}
+
+// BackendConnections is how many connections to backends may be in use when nothing else is said: as many as two routes whose backends
+// hang can have, but not more than a quarter of the open files.
+func BackendConnections(concurrency int) int { return max(2, min(2*concurrency, FileLimit()/4)) }
+
+// Files is the number of file descriptors kept back for connections to backends. There are never more.
+func (o BackendOptions) Files() int { return o.Connections + o.Idle }
 
 // MaxLoops is the largest number of event loops.
 const MaxLoops = hub.MaxLoops
@@ -116,7 +138,10 @@ var cpus = runtime.GOMAXPROCS(0)
 // NewOptions returns the defaults for this machine. Socket is left empty, because it depends on the environment; the
 // logger discards.
 func NewOptions() Options {
-	const maxMessage = 256 << 10 // as much as a connection may have queued
+	const (
+		maxMessage         = 256 << 10 // as much as a connection may have queued
+		backendConcurrency = 1000
+	)
 	return Options{
 		Listen:          []string{"127.0.0.1:7999"},
 		SocketMode:      0o660,
@@ -139,9 +164,14 @@ func NewOptions() Options {
 		MaxSubscriptions: 20,
 
 		BackendTimeout:     time.Minute,
-		BackendConcurrency: 1000,
-		SigIssuer:          "pushpin",
-		IDCacheTTL:         time.Minute,
+		BackendConcurrency: backendConcurrency,
+		Backends: BackendOptions{
+			Connections: BackendConnections(backendConcurrency), Idle: min(256, FileLimit()/16), ConnectTimeout: 10 * time.Second, WaitingMemory: 256 << 20,
+			MaxHead: 64 << 10, MaxHoldBody: exchange.MaxKept, MaxFilters: grip.MaxFilters,
+			Proto: grip.ParseForwardedProto("proto-only", false),
+		},
+		SigIssuer:  "pushpin",
+		IDCacheTTL: time.Minute,
 
 		AllowOrigin:   new(origin.Rules),
 		TokenCookie:   "pushd-token",

@@ -10,9 +10,9 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"holdfast/pkg/grip"
 	"holdfast/pkg/proxy"
 	"holdfast/pkg/route"
+	"holdfast/pkg/stats"
 )
 
 // routes is the routes file as it is in effect, and the backend side that serves it.
@@ -21,6 +21,7 @@ type routes struct {
 	table   atomic.Pointer[route.Table]
 	proxy   *proxy.Proxy
 	watcher *route.Watcher
+	bad     atomic.Uint64 // times that the file was bad when read again
 
 	ctx context.Context // of all exchanges
 	end context.CancelFunc
@@ -32,23 +33,31 @@ func newRoutes(o Options) (*routes, error) {
 		return nil, nil
 	}
 	r := &routes{log: o.Log}
-	r.watcher = route.NewWatcher(o.Routes, route.Options{SkipUnserved: o.SkipUnserved}, r.changed)
+	dir := filepath.Dir(o.Routes)
+	r.watcher = route.NewWatcher(o.Routes, proxy.RouteOptions(dir, o.SkipUnserved), r.changed)
 	table, err := r.watcher.Load()
 	if err != nil {
 		return nil, err
 	}
 	r.take(table)
 	r.ctx, r.end = context.WithCancel(context.Background())
+	b := o.Backends
 	r.proxy = proxy.New(proxy.Options{
-		Log: o.Log, Concurrency: o.BackendConcurrency, Timeout: o.BackendTimeout, MaxIdle: idleBackends, Dir: filepath.Dir(o.Routes),
-		Proto: grip.ParseForwardedProto("proto-only", false), SigKey: o.SigKey, SigIss: o.SigIssuer, UpstreamKey: o.UpstreamKey,
+		Log: o.Log, Dir: dir, SigKey: o.SigKey, SigIss: o.SigIssuer, UpstreamKey: o.UpstreamKey,
+		Concurrency: o.BackendConcurrency, Total: b.Connections, MaxIdle: b.Idle, MaxWaitingBytes: b.WaitingMemory,
+		Timeout: o.BackendTimeout, ConnectTimeout: b.ConnectTimeout,
+		MaxResponseHead: b.MaxHead, MaxHoldBody: b.MaxHoldBody, MaxFilters: b.MaxFilters,
+		Debug: b.Debug, AutoCORS: b.AutoCORS, DropRoute: b.AcceptRoute, CDNLoop: b.CDNLoop,
+		Proto: b.Proto, For: b.For, ForTrusted: b.ForTrusted,
 	})
+	o.Log.Info("routes read", slog.Int("routes", len(table.Routes())), slog.Int("backend_concurrency", o.BackendConcurrency),
+		slog.Int("backend_files", b.Files()))
 	return r, nil
 }
 
 // CheckRoutes reads a routes file as a start would, and returns what is doubtful about it, or the error that would stop the start.
 func CheckRoutes(path string, skipUnserved bool) (warnings []string, err error) {
-	t, err := route.NewWatcher(path, route.Options{SkipUnserved: skipUnserved}, nil).Load()
+	t, err := route.NewWatcher(path, proxy.RouteOptions(filepath.Dir(path), skipUnserved), nil).Load()
 	if err != nil {
 		return nil, err
 	}
@@ -69,6 +78,7 @@ func (r *routes) take(t *route.Table) {
 // changed takes what the watcher has read; a bad file leaves the old table in effect.
 func (r *routes) changed(t *route.Table, err error) {
 	if err != nil {
+		r.bad.Add(1)
 		var all route.Errors
 		if errors.As(err, &all) && len(all) > 1 {
 			err = fmt.Errorf("%w (and %d more)", all[0], len(all)-1)
@@ -77,8 +87,28 @@ func (r *routes) changed(t *route.Table, err error) {
 		return
 	}
 	r.take(t)
-	r.proxy.Reload()
+	r.proxy.Reload(t)
 	r.log.Info("routes read", slog.Int("routes", len(t.Routes())))
+}
+
+// backends returns the totals of all routes; nil without a routes file.
+func (r *routes) backends() *stats.Backends {
+	if r == nil {
+		return nil
+	}
+	s := r.proxy.Stats().Snapshot()
+	s.ReloadFailures = r.bad.Load()
+	return s
+}
+
+// Routes returns the figures of the routes in effect, nil without a routes file. It may be called from any goroutine.
+func (s *Server) Routes() *stats.Routes {
+	r := s.plane.routes
+	if r == nil {
+		return nil
+	}
+	all := r.proxy.Routes(r.table.Load())
+	return &all
 }
 
 // run watches the file until ctx ends.

@@ -266,6 +266,7 @@ func (s *Server) Snapshot() stats.Snapshot {
 		s.opts.Log.Warn("cannot read the process's own state", slog.Any("err", err))
 	}
 	process.Fill(&snap)
+	snap.Backends = s.plane.routes.backends()
 	return snap
 }
 

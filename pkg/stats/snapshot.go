@@ -26,6 +26,7 @@ type Snapshot struct {
 	PID           int               `json:"pid" msgpack:"pid"`
 	Version       string            `json:"version" msgpack:"version"`
 	Loops         []LoopSnapshot    `json:"loops" msgpack:"loops"`
+	Backends      *Backends         `json:"backends,omitempty" msgpack:"backends,omitempty"` // nil without a routes file
 }
 
 // Connections is the number of open connections by what they are doing now.
