@@ -97,6 +97,7 @@ func (p *plane) clientOptions() session.Options {
 	if p.routes != nil {
 		clients.Routes, clients.Backend, clients.Context = &p.routes.table, p.routes.proxy, p.routes.ctx
 		clients.Holds = session.NewHoldBudget(o.HoldMemory)
+		clients.AcceptRoute, clients.AcceptProto = o.Backends.AcceptRoute, o.Backends.Proto.Accept
 	}
 	return clients
 }

@@ -1,6 +1,7 @@
 package session
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"time"
@@ -55,7 +56,8 @@ func (c *Clients) serveRoute(id uint32, cl *client) {
 	if c.req.Upgrade != nil && http1.ContainsToken(c.req.Upgrade, "websocket") {
 		q.Protocol = route.WebSocket
 	}
-	rt := c.opts.Routes.Load().Match(q)
+	q.TLS = q.TLS || c.opts.AcceptProto && c.saysSecure()
+	rt := c.matchRoute(q)
 	switch {
 	case rt == nil:
 		c.answerWith(id, cl, 502, "text/plain", []byte("Route not found\n"), "") // the type as Pushpin has it
@@ -74,6 +76,26 @@ func (c *Clients) serveRoute(id uint32, cl *client) {
 	default:
 		c.proxy(id, cl, rt)
 	}
+}
+
+// matchRoute finds the route of the request in hand: the one that it names, if it may, and no other.
+func (c *Clients) matchRoute(q route.Request) *route.Route {
+	table := c.opts.Routes.Load()
+	if c.opts.AcceptRoute {
+		if id, named := c.req.Field("Pushpin-Route"); named {
+			return table.Named(string(id), q.Path)
+		}
+	}
+	return table.Match(q)
+}
+
+// saysSecure reports whether the client says that its connection is encrypted.
+func (c *Clients) saysSecure() bool {
+	proto, found := c.req.Field("X-Forwarded-Proto")
+	if !found {
+		proto, _ = c.req.Field("X-Forwarded-Protocol")
+	}
+	return bytes.EqualFold(proto, https) || bytes.EqualFold(proto, wss)
 }
 
 // proxy gives the request in hand to the backend.

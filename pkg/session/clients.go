@@ -83,6 +83,9 @@ type Options struct {
 	Backend Backend                      // of routes that have one
 	Holds   *HoldBudget                  // of the responses that backends hold
 	Context context.Context              // ends what backends do
+
+	AcceptRoute bool // a request's Pushpin-Route names the id of its route
+	AcceptProto bool // every client's X-Forwarded-Proto is believed where a route is chosen
 }
 
 // Clients is the clients of one loop.

@@ -18,6 +18,8 @@ import (
 type backend struct {
 	server *httptest.Server
 
+	warming sync.WaitGroup // ends when all requests of warm are here
+
 	mu   sync.Mutex
 	seen map[string][][]string // by case, then by request: its lines
 }
@@ -68,6 +70,10 @@ func (b *backend) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			c.backend(w, r, body)
 			return
 		}
+	}
+	if r.URL.Path == "/warm" {
+		b.warming.Done()
+		b.warming.Wait()
 	}
 	io.WriteString(w, "ready") // before the cases
 }

@@ -29,6 +29,9 @@ func TestPushpinAndPushdAnswerAlike(t *testing.T) {
 	dead.Close()
 	pushpin := startPushpin(t, nobody)
 	pushd := startPushd(t, nobody)
+	for _, p := range []*proxy{pushpin, pushd} {
+		p.warm(t, 2*atOnce)
+	}
 	names := make([]string, 0, len(byName))
 	for name := range byName {
 		names = append(names, name)

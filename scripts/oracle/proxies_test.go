@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -185,6 +186,23 @@ func start(t *testing.T, p *proxy, cmd *exec.Cmd) {
 func (p *proxy) ready() bool {
 	got, _ := p.once("GET /ready HTTP/1.1\r\nHost: plain.test\r\nConnection: close\r\n\r\n", time.Second)
 	return strings.HasPrefix(got, "HTTP/1.1 200 ") && p.post(`{"items":[]}`) == nil
+}
+
+// warm has the proxy keep n connections to its backend, so that every case finds one: what becomes of a request when its connection
+// turns out to be dead is not left to chance.
+func (p *proxy) warm(t *testing.T, n int) {
+	t.Helper()
+	p.backend.warming.Add(n)
+	var all sync.WaitGroup
+	for range n {
+		all.Go(func() {
+			got, err := p.once("GET /warm HTTP/1.1\r\nHost: plain.test\r\nConnection: close\r\n\r\n", patience)
+			if err != nil || !strings.HasPrefix(got, "HTTP/1.1 200 ") {
+				t.Errorf("%s: while warming up: %q, %v", p.name, got, err)
+			}
+		})
+	}
+	all.Wait()
 }
 
 // freeAddr is an address of 127.0.0.1 after which n-1 further ports are free too.
