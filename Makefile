@@ -46,7 +46,7 @@ golden: ## rewrite the golden files; read the diff
 	go test ./cmd/... ./pkg/wire/... -update
 
 lint: ## gofmt, vet, staticcheck, and a tidy go.mod
-	@test -z "$$(gofmt -l .)" || { echo "gofmt would change:"; gofmt -l .; exit 1; }
+	@bad=$$(git ls-files -co --exclude-standard '*.go' | xargs gofmt -l); test -z "$$bad" || { echo "gofmt would change:"; echo "$$bad"; exit 1; }
 	go vet ./...
 	go run $(STATICCHECK) ./...
 	go mod tidy -diff

@@ -35,9 +35,11 @@ var floors = []map[string][]string{
 	1: {
 		"exchange": nil,
 		"hub":      {"golang.org/x/sync/semaphore"},
-		"netloop":  {"github.com/mailru/easygo/netpoll", "golang.org/x/sys/unix"},
-		"route":    nil,
-		"wire":     {"github.com/vmihailenco/msgpack/v5", "github.com/vmihailenco/msgpack/v5/msgpcode"},
+		"metrics": {"github.com/prometheus/client_golang/prometheus", "github.com/prometheus/client_golang/prometheus/collectors",
+			"github.com/prometheus/client_golang/prometheus/promhttp"},
+		"netloop": {"github.com/mailru/easygo/netpoll", "golang.org/x/sys/unix"},
+		"route":   nil,
+		"wire":    {"github.com/vmihailenco/msgpack/v5", "github.com/vmihailenco/msgpack/v5/msgpcode"},
 	},
 	2: {
 		"client":  nil,
@@ -54,10 +56,13 @@ var floors = []map[string][]string{
 
 // restricted are packages that only one room may use, of the tree that this test sees.
 var restricted = map[string]string{
-	"github.com/fatih/color":       "cmd",
-	"github.com/golang-jwt/jwt/v5": "pkg/token, pkg/grip",
-	"github.com/urfave/cli/v2":     "cmd",
-	"unsafe":                       "pkg/netloop, pkg/wire", // one audited file each
+	"charm.land/bubbletea/v2":         "cmd/pushstat/tui",
+	"charm.land/lipgloss/v2":          "cmd/pushstat/tui",
+	"github.com/charmbracelet/x/ansi": "cmd/pushstat/tui",
+	"github.com/fatih/color":          "cmd",
+	"github.com/golang-jwt/jwt/v5":    "pkg/token, pkg/grip",
+	"github.com/urfave/cli/v2":        "cmd",
+	"unsafe":                          "pkg/netloop, pkg/wire", // one audited file each
 }
 
 // noted are edges that a floor would allow and the design does not.

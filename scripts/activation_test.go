@@ -128,12 +128,23 @@ func TestPushdTakesSocketsOfSystemd(t *testing.T) {
 	}
 }
 
+func TestPushdShowsMetricsOnASocketOfSystemd(t *testing.T) {
+	a := activate(t, "clients:metrics:control") // the second address is that of metrics then
+	awaitText(t, a.hold(t), "retry:")
+	res, err := http.Get("http://" + a.publish + "/metrics")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	awaitText(t, res.Body, `pushd_connections{kind="events"} 1`)
+}
+
 func TestPushdRefusesDescriptorsThatItDoesNotKnow(t *testing.T) {
-	a := activate(t, "clients:metrics:control")
+	a := activate(t, "clients:admin:control")
 	c := a.hold(t)
 	io.Copy(io.Discard, c) //nolint:errcheck // its end is what matters
-	if err := a.cmd.Wait(); err == nil || !strings.Contains(a.output.String(), "metrics") {
-		t.Errorf("pushd ended with %v, want an error that names metrics", err)
+	if err := a.cmd.Wait(); err == nil || !strings.Contains(a.output.String(), "admin") {
+		t.Errorf("pushd ended with %v, want an error that names admin", err)
 	}
 }
 

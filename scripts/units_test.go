@@ -27,6 +27,7 @@ var sockets = map[string]string{
 	"pushd.socket":         "clients",
 	"pushd-publish.socket": "publish",
 	"pushd-control.socket": "control",
+	"pushd-metrics.socket": "metrics",
 }
 
 // settings reads a unit file. What is set several times has several values.

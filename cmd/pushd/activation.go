@@ -15,6 +15,7 @@ import (
 const (
 	clientsName = "clients"
 	publishName = "publish"
+	metricsName = "metrics"
 	controlName = "control"
 )
 
@@ -41,12 +42,15 @@ func (e *effective) inherit(given func(name string) bool) error {
 			e.inherited = append(e.inherited, addr.String())
 		case name == publishName && e.PublishFile == nil && !given("publish-listen"):
 			e.PublishFile, e.PublishListen = f, addr.String()
+		case name == metricsName && e.MetricsFile == nil && !given("metrics-listen"):
+			e.MetricsFile, e.MetricsListen = f, addr.String()
 		case name == controlName && e.SocketFile == nil && !given("socket"):
 			e.SocketFile, e.Socket = f, addr.String()
-		case name == publishName || name == controlName:
+		case name == publishName || name == metricsName || name == controlName:
 			return app.Usagef("socket %q of the service manager (%s) is one too many: give one, and no option for it", name, addr)
 		default:
-			return app.Usagef("socket %q of the service manager (%s): its name must be %s, %s or %s", name, addr, clientsName, publishName, controlName)
+			return app.Usagef("socket %q of the service manager (%s): its name must be %s, %s, %s or %s", name, addr, clientsName, publishName,
+				metricsName, controlName)
 		}
 	}
 	if len(e.ListenFiles) > 0 && !given("listen") {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -61,16 +62,12 @@ func check(c *cli.Context, cfg *config) error {
 
 // settings lists the configuration in the order of the options.
 func (e *effective) settings() []setting {
-	publish := e.PublishListen
-	if publish == "" {
-		publish = off
-	}
 	return []setting{
 		{"listen", e.Listen, strings.Join(e.Listen, " ")},
 		text("socket", e.Socket),
 		text("socket-mode", modeText(e.SocketMode)),
 		text("socket-group", e.SocketGroup),
-		text("publish-listen", publish),
+		text("publish-listen", cmp.Or(e.PublishListen, off)),
 		number("loops", e.Loops),
 		number("max-connections", e.MaxConnections),
 		text("routes", e.Routes),
@@ -123,6 +120,10 @@ func (e *effective) settings() []setting {
 		text("overflow", string(e.Overflow)),
 		size("max-message", int64(e.MaxMessage)),
 		text("drain-timeout", durationText(e.DrainTimeout)),
+		text("metrics-listen", cmp.Or(e.MetricsListen, off)),
+		text("statsd", e.Statsd),
+		text("statsd-interval", durationText(e.StatsdInterval)),
+		text("statsd-prefix", e.StatsdPrefix),
 		flagged("reuse-port", e.ReusePort),
 		text("log-level", e.logLevel),
 		text("log-format", e.logFormat),

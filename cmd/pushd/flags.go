@@ -12,7 +12,7 @@ import (
 
 const (
 	envPrefix = "PUSHD_"
-	off       = "off" // as --publish-listen
+	off       = "off" // as --publish-listen and --metrics-listen
 
 	defaultHistoryTTL = 5 * time.Minute
 )
@@ -129,6 +129,10 @@ func settingFlags(d server.Options) []cli.Flag {
 		stringFlag("overflow", string(d.Overflow), "what to do to a client over --max-queued: `RULE` is close or drop", ""),
 		sizeFlag("max-message", int64(d.MaxMessage), "`SIZE` of the largest message", ""),
 		durationFlag("drain-timeout", d.DrainTimeout, "over which a stop spreads the ends of streams"),
+		stringFlag("metrics-listen", off, "serve metrics to Prometheus, /health and /ready at `ADDRESS`, or off", ""),
+		stringFlag("statsd", "", "send metrics to the statsd at `HOST:PORT`, by UDP", ""),
+		durationFlag("statsd-interval", d.StatsdInterval, "between two sendings to statsd"),
+		stringFlag("statsd-prefix", d.StatsdPrefix, "`NAME` before all names sent to statsd", ""),
 		boolFlag("reuse-port", "share the addresses with another pushd"),
 		stringFlag("log-level", "info", "`LEVEL` is debug, info, warn or error", ""),
 		stringFlag("log-format", "text", "`FORMAT` is text or json", ""),

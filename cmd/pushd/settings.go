@@ -95,6 +95,7 @@ func (cfg *config) effective(c *cli.Context) (*effective, error) {
 	r.routes(e)
 	r.access(e)
 	r.history(e)
+	r.monitoring(e)
 	e.logLevel = r.choice("log-level", "debug", "info", "warn", "error")
 	e.logFormat = r.choice("log-format", "text", "json")
 	r.consistent(e)
@@ -114,6 +115,9 @@ func (r *reader) consistent(e *effective) {
 	if e.Routes != "" {
 		spare += e.Backends.Files()
 	}
+	if e.MetricsListen != "" {
+		spare += server.MetricsFiles
+	}
 	switch s := r.cfg.sourceOf(r.c, "max-connections"); {
 	case s.Kind == fromDefault:
 		e.MaxConnections = max(1, limit-spare)
@@ -128,8 +132,19 @@ func (r *reader) consistent(e *effective) {
 		r.fail("max-connections", "%d connections need %d open files%s, and the limit is %d: raise RLIMIT_NOFILE, or allow at most %d",
 			e.MaxConnections, need, backends, limit, max(1, limit-spare))
 	}
-	if e.PublishListen != "" && slices.Contains(e.Listen, e.PublishListen) && !strings.HasSuffix(e.PublishListen, ":0") {
-		r.fail("publish-listen", "%s is an address of listen too", e.PublishListen)
+	r.distinct(e)
+}
+
+// distinct notes an address that is to serve two purposes.
+func (r *reader) distinct(e *effective) {
+	same := func(a, b string) bool { return a == b && a != "" && !strings.HasSuffix(a, ":0") }
+	for _, own := range [][2]string{{"publish-listen", e.PublishListen}, {"metrics-listen", e.MetricsListen}} {
+		if slices.ContainsFunc(e.Listen, func(l string) bool { return same(l, own[1]) }) {
+			r.fail(own[0], "%s is an address of listen too", own[1])
+		}
+	}
+	if same(e.PublishListen, e.MetricsListen) {
+		r.fail("metrics-listen", "%s is the address of publish-listen too", e.MetricsListen)
 	}
 }
 

@@ -38,7 +38,8 @@ type Conn struct {
 	room     *sync.Cond // items were acknowledged, or err is set
 	waiters  int        // goroutines that wait on room
 	flight   flight
-	calls    map[uint64]chan reply // requests for statistics that are under way
+	calls    map[uint64]chan reply // requests other than publishes that are under way
+	feeds    map[uint64]*feed      // subscriptions to events
 	lastCall uint64
 	err      error         // why the connection has ended
 	ended    chan struct{} // closed when err is set
@@ -170,6 +171,10 @@ func (c *Conn) handle(payload []byte) error {
 		return c.handleSnapshot(m)
 	case wire.TypeError:
 		return c.handleFailure(m)
+	case wire.TypeEvents:
+		return c.handleEvents(m)
+	case wire.TypeConnections, wire.TypeChannels, wire.TypeRoutes, wire.TypeClosed:
+		return c.handleAnswer(m)
 	}
 	return nil // something newer than this client
 }

@@ -10,10 +10,10 @@ import (
 	"holdfast/pkg/wire"
 )
 
-// reply is the server's answer to a request for statistics.
+// reply is the server's answer to a request.
 type reply struct {
-	snapshot *stats.Snapshot
-	err      error
+	body any // pointer to what the answer holds
+	err  error
 }
 
 // Stats asks for one snapshot.
@@ -25,7 +25,7 @@ func (c *Conn) Stats(ctx context.Context) (*stats.Snapshot, error) {
 		return nil, err
 	}
 	defer c.forget(id)
-	return c.await(ctx, replies)
+	return await[stats.Snapshot](ctx, c, replies)
 }
 
 // Watch subscribes to snapshots and calls f with each, on the caller's goroutine, until ctx ends, f returns an error
@@ -41,7 +41,7 @@ func (c *Conn) Watch(ctx context.Context, interval time.Duration, f func(*stats.
 	}
 	defer c.unsubscribe(id)
 	for {
-		s, err := c.await(ctx, replies)
+		s, err := await[stats.Snapshot](ctx, c, replies)
 		if err != nil {
 			if errors.Is(ctx.Err(), context.Canceled) {
 				return nil
@@ -94,10 +94,18 @@ func (c *Conn) forget(id uint64) {
 	delete(c.calls, id)
 }
 
-func (c *Conn) await(ctx context.Context, replies chan reply) (*stats.Snapshot, error) {
+// await waits for the answer to a request, of which T is the kind.
+func await[T any](ctx context.Context, c *Conn, replies chan reply) (*T, error) {
 	select {
 	case r := <-replies:
-		return r.snapshot, r.err
+		if r.err != nil {
+			return nil, r.err
+		}
+		body, ok := r.body.(*T)
+		if !ok {
+			return nil, fmt.Errorf("pushd answers with %T where %T was asked for", r.body, body)
+		}
+		return body, nil
 	case <-c.ended:
 		return nil, c.Err()
 	case <-ctx.Done():
@@ -111,7 +119,7 @@ func (c *Conn) handleSnapshot(m wire.Message) error {
 	if err := wire.ParseCold(m, &s); err != nil {
 		return fmt.Errorf("read snapshot: %w", err)
 	}
-	c.reply(s.ID, reply{snapshot: &s.Snapshot})
+	c.reply(s.ID, reply{body: &s.Snapshot})
 	return nil
 }
 

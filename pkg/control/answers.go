@@ -50,6 +50,7 @@ type writer struct {
 	acks   []wire.Ack
 	sub    wire.Subscribe // the subscription; IntervalMS 0 when there is none
 	ticker *time.Ticker   // of the subscription; nil when there is none
+	listen *listening     // to events; nil when there is none
 	linger *time.Timer    // runs from the reader's end on; nil before, or when there is no limit
 	ending *ending
 	late   bool // linger is over
@@ -90,8 +91,8 @@ func (w *writer) collect() (acks, cold int) {
 	w.buf = append(w.buf, c.cold...)
 	cold = len(c.cold)
 	c.cold = c.cold[:0]
-	sub := c.sub
-	c.sub = nil
+	sub, listen := c.sub, c.listen
+	c.sub, c.listen = nil, nil
 	ended := c.ending != nil && w.ending == nil
 	if ended {
 		w.ending = c.ending
@@ -107,6 +108,9 @@ func (w *writer) collect() (acks, cold int) {
 	clear(w.acks) // lets go of error texts
 	if sub != nil {
 		w.subscribe(*sub)
+	}
+	if listen != nil {
+		w.listenTo(listen)
 	}
 	if ended && w.ending.linger >= 0 {
 		w.linger = time.NewTimer(w.ending.linger)
@@ -139,6 +143,10 @@ func (w *writer) wait(ctx context.Context) {
 	if w.ticker != nil {
 		tick = w.ticker.C
 	}
+	var some <-chan struct{}
+	if w.listen != nil {
+		some = w.listen.l.Some()
+	}
 	var late <-chan time.Time
 	var ended <-chan struct{}
 	if w.linger != nil {
@@ -150,6 +158,8 @@ func (w *writer) wait(ctx context.Context) {
 	case <-w.c.work:
 	case <-tick:
 		w.snapshot()
+	case <-some:
+		w.events()
 	case <-late:
 		w.late = true
 	case <-ended:
@@ -159,7 +169,7 @@ func (w *writer) wait(ctx context.Context) {
 
 // finished reports whether everything was sent. The failure, if there is one, goes to buf first.
 func (w *writer) finished() bool {
-	if w.ending == nil || w.c.pendingItems.Load() > 0 && !w.late {
+	if w.ending == nil || (w.c.pendingItems.Load() > 0 || w.c.pendingAsks.Load() > 0) && !w.late {
 		return false
 	}
 	if w.ending.failure == nil {
@@ -176,5 +186,8 @@ func (w *writer) stop() {
 	}
 	if w.linger != nil {
 		w.linger.Stop()
+	}
+	if w.listen != nil {
+		w.c.s.o.Inspector.Unlisten(w.listen.l)
 	}
 }

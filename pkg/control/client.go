@@ -25,12 +25,14 @@ const (
 type client struct {
 	s      *Server
 	nc     net.Conn
-	frames *wire.Reader // the reader's
-	batch  *batch       // the reader's: items not yet handed over; nil when there are none
+	frames *wire.Reader   // the reader's
+	batch  *batch         // the reader's: items not yet handed over; nil when there are none
+	asks   sync.WaitGroup // goroutines that serve the client's inspections
 
 	pendingItems atomic.Int64
 	pendingBytes atomic.Int64
 	pendingCold  atomic.Int64
+	pendingAsks  atomic.Int64  // inspections that are not answered
 	room         chan struct{} // holds one token when a pending count has fallen
 	work         chan struct{} // holds one token when the writer has something to look at
 	gone         chan struct{} // closed when the writer has ended
@@ -39,6 +41,7 @@ type client struct {
 	acks   []wire.Ack      // not yet sent; bounded by maxPendingItems
 	cold   []byte          // frames not yet sent; bounded by maxPendingCold and one answer
 	sub    *wire.Subscribe // a change of the subscription that the writer has not seen
+	listen *listening      // the same, of that to events
 	ending *ending         // set once, by the reader
 }
 
@@ -65,15 +68,19 @@ func (c *client) serve(ctx context.Context) {
 	hello, err := c.greet(ctx)
 	var writer sync.WaitGroup
 	writer.Go(func() { c.write(ctx) })
+	asking, cancel := context.WithCancel(ctx)
 	log := c.s.log.With(slog.String("program", hello.Program), slog.String("role", string(hello.Role)))
 	if err == nil {
 		log.LogAttrs(ctx, slog.LevelDebug, "control client connected")
 		r.greeted = true
-		err = c.read(ctx)
+		err = c.read(asking)
 	}
 	log.LogAttrs(ctx, slog.LevelDebug, "control client ends", slog.Any("err", err))
 	c.end(endingFor(ctx, err))
 	writer.Wait()
+	cancel() // nobody is there to answer
+	c.asks.Wait()
+	c.stopListening()
 }
 
 // greet exchanges hellos. The server's answer is queued: its hello, or the magic in front of an error frame to come.

@@ -13,7 +13,6 @@ import (
 	"net/http"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"holdfast/pkg/hub"
@@ -24,7 +23,6 @@ import (
 
 // Bounds of the HTTP publish endpoint.
 const (
-	maxHTTPHeader   = 10_000 // bytes, as Pushpin has it; net/http adds some slack
 	maxHTTPClients  = 64
 	httpReadTimeout = 10 * time.Second // for head and body of a request
 	httpIdleTimeout = time.Minute
@@ -70,49 +68,16 @@ func NewHTTP(o HTTPOptions) *HTTPServer {
 
 // Serve serves ln until ctx ends, gives requests under way a second, and returns when all its goroutines are gone.
 func (s *HTTPServer) Serve(ctx context.Context, ln net.Listener) error {
-	hs := &http.Server{
-		Handler:           s,
-		ReadHeaderTimeout: httpReadTimeout,
-		ReadTimeout:       httpReadTimeout,
-		WriteTimeout:      httpReadTimeout + 2*publishTimeout + writeGrace,
-		IdleTimeout:       httpIdleTimeout,
-		MaxHeaderBytes:    maxHTTPHeader,
-		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
-		BaseContext:       func(net.Listener) context.Context { return context.WithoutCancel(ctx) },
+	e := Endpoint{
+		Name: "HTTP publish endpoint", Log: s.log, Clients: maxHTTPClients, ReadTimeout: httpReadTimeout,
+		WriteTimeout: httpReadTimeout + 2*publishTimeout + writeGrace, IdleTimeout: httpIdleTimeout,
 	}
-	limited := newLimitListener(ln, maxHTTPClients)
-	ended, cancel := context.WithCancel(ctx)
-	var ender sync.WaitGroup
-	ender.Go(func() {
-		<-ended.Done()
-		late, cancel := context.WithTimeout(context.WithoutCancel(ctx), lingerTime)
-		defer cancel()
-		if hs.Shutdown(late) != nil {
-			hs.Close()
-		}
-	})
-	err := hs.Serve(limited)
-	cancel()
-	ender.Wait()
-	limited.wait()
-	if !errors.Is(err, http.ErrServerClosed) {
-		return fmt.Errorf("serve HTTP publish endpoint: %w", err)
-	}
-	return nil
+	return e.Serve(ctx, ln, s)
 }
 
 // ServeHTTP answers one request.
 func (s *HTTPServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	switch r.URL.Path {
-	case "/health":
-		s.probe(w, r, http.StatusOK, "ok")
-		return
-	case "/ready":
-		if s.o.Draining != nil && s.o.Draining() {
-			s.probe(w, r, http.StatusServiceUnavailable, "draining")
-			return
-		}
-		s.probe(w, r, http.StatusOK, "ready")
+	if (Probes{Draining: s.o.Draining}).Answer(w, r) {
 		return
 	}
 	if refusal := s.foreign(r); refusal != "" {
@@ -120,7 +85,7 @@ func (s *HTTPServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if r.URL.Path == "/" {
-		s.probe(w, r, http.StatusOK, "Pushpin API") // what its clients look for
+		answerProbe(w, r, http.StatusOK, "Pushpin API") // what its clients look for
 		return
 	}
 	if strings.TrimSuffix(r.URL.Path, "/") != "/publish" {
@@ -164,16 +129,6 @@ func (s *HTTPServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	default: // in text, nothing more is to be said
 		answer(w, http.StatusOK, "Published")
 	}
-}
-
-// probe answers a GET or HEAD that asks how pushd is.
-func (s *HTTPServer) probe(w http.ResponseWriter, r *http.Request, code int, text string) {
-	if r.Method != http.MethodGet && r.Method != http.MethodHead {
-		wrongMethod(w, r, http.MethodGet+", "+http.MethodHead)
-		return
-	}
-	w.Header().Set("Cache-Control", "no-store")
-	answer(w, code, text)
 }
 
 func wrongMethod(w http.ResponseWriter, r *http.Request, allowed string) {

@@ -71,6 +71,10 @@ func (c *client) handle(ctx context.Context, payload []byte) error {
 		return c.handleStats(m)
 	case wire.TypeStatsSubscribe:
 		return c.handleSubscribe(m)
+	case wire.TypeConnectionsRequest, wire.TypeChannelsRequest, wire.TypeRoutesRequest, wire.TypeCloseRequest:
+		return c.handleInspection(ctx, m)
+	case wire.TypeEventsSubscribe:
+		return c.handleEvents(ctx, m)
 	}
 	id, err := m.RequestID()
 	if err != nil {

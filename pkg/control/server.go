@@ -41,6 +41,7 @@ type Options struct {
 	Log        *slog.Logger          // nil means silence
 	Publisher  Publisher             // takes the items
 	Stats      func() stats.Snapshot // called from several goroutines; nil means that there are no statistics
+	Inspector  Inspector             // knows single connections, channels and routes; nil means that nobody may ask
 	Program    string                // name and version of the daemon, for the hello
 	MaxFrame   int                   // bytes of a frame's payload; 0 means wire.MaxFrame
 	MaxMessage int                   // bytes of an item's content; 0 means what a frame holds
@@ -52,6 +53,7 @@ type Server struct {
 	o     Options
 	hello []byte // magic and hello frame, the same for all clients
 	log   *slog.Logger
+	turns chan struct{} // holds a token for each inspection under way
 }
 
 // New returns a Server. Serve starts it.
@@ -72,7 +74,10 @@ func New(o Options) *Server {
 	if o.Stats != nil {
 		features = append(features, "stats")
 	}
-	return &Server{o: o, log: o.Log, hello: wire.AppendHello(nil, &wire.Hello{
+	if o.Inspector != nil {
+		features = append(features, "inspect", "events")
+	}
+	return &Server{o: o, log: o.Log, turns: make(chan struct{}, maxInspections), hello: wire.AppendHello(nil, &wire.Hello{
 		Version:    wire.Version,
 		Program:    o.Program,
 		PID:        os.Getpid(),

@@ -2,6 +2,7 @@ package hub
 
 import (
 	"sync/atomic"
+	"time"
 
 	"golang.org/x/sync/semaphore"
 
@@ -15,8 +16,9 @@ type Batch struct {
 	// on the publisher's own when nobody subscribes. It must not block. Receivers of each delivery are final by then.
 	Done func(*Batch)
 
-	waiting atomic.Int32 // deliveries whose fate is not known
-	bytes   int64        // charged to room until then
+	came    time.Duration // when Publish was called, by the Directory's clock
+	waiting atomic.Int32  // deliveries whose fate is not known
+	bytes   int64         // charged to room until then
 	room    *semaphore.Weighted
 }
 

@@ -41,6 +41,7 @@ type Loop interface{ Post(d *Delivery) }
 
 // Directory knows which loops have subscribers of a channel. It is safe for all goroutines.
 type Directory struct {
+	started   time.Time
 	loops     []Loop
 	seed      maphash.Seed
 	shards    [numShards]shard
@@ -77,7 +78,7 @@ type record struct {
 // NewDirectory returns a Directory for the given loops, at most MaxLoops. maxBytes bounds the items that are on their
 // way to subscribers: above it Publish waits.
 func NewDirectory(maxBytes int64) *Directory {
-	return &Directory{seed: maphash.MakeSeed(), room: semaphore.NewWeighted(maxBytes), maxBytes: maxBytes}
+	return &Directory{started: time.Now(), seed: maphash.MakeSeed(), room: semaphore.NewWeighted(maxBytes), maxBytes: maxBytes}
 }
 
 // SetMaxChannels bounds the channels that have subscribers, before anything is subscribed; 0 is no limit.
@@ -98,7 +99,7 @@ func (d *Directory) Publish(ctx context.Context, b *Batch) error {
 		b.Done(b)
 		return nil
 	}
-	b.bytes = 0
+	b.bytes, b.came = 0, d.clock()
 	for i := range b.Deliveries {
 		dl := &b.Deliveries[i]
 		b.bytes += charge(&dl.Item)

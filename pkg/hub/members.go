@@ -1,6 +1,8 @@
 package hub
 
 import (
+	"time"
+
 	"holdfast/pkg/publish"
 	"holdfast/pkg/slab"
 	"holdfast/pkg/stats"
@@ -53,16 +55,22 @@ type Members struct {
 	spare      []*walk
 	spareBytes int // of those
 	walkKey    uint64
-	conns      []uint32    // scratch: one slice of a walk
-	each       []*Delivery // scratch: the items for one slice
-	resumed    []resumed   // scratch of Resume
-	kept       []keptEntry // the same
+	conns      []uint32      // scratch: one slice of a walk
+	each       []*Delivery   // scratch: the items for one slice
+	handed     []int         // scratch: to how many they were handed before it
+	watcher    Watcher       // nil: nobody wants to know
+	meters     []*Meter      // that count the deliveries of single channels; seldom any
+	stepAt     time.Duration // the Directory's clock, when it was read last
+	walking    *walk         // whose items are being handed out
+	resumed    []resumed     // scratch of Resume
+	kept       []keptEntry   // the same
 }
 
 // local is a channel with subscribers in this loop.
 type local struct {
 	channel channel
 	groups  uint32 // first of its groups
+	subs    uint32 // how many subscriptions they have
 	walk    *walk  // nil: nothing waits
 }
 
@@ -121,7 +129,11 @@ func (m *Members) join(conn uint32, name []byte, encoder uint8, subs uint32, aft
 		m.subs.At(g.first).prev = id
 	}
 	g.first = id // in front: a walk that has entered the group has been there already
+	m.locals.At(li).subs++
 	m.stats.Subscriptions.Add(1)
+	if m.watcher != nil {
+		m.watcher.Joined(conn, name, encoder)
+	}
 	return id, true
 }
 
@@ -130,20 +142,6 @@ func (m *Members) LastID(name string) (id string, known bool) { return m.dir.Las
 
 // ForgetLastID is that of the Directory.
 func (m *Members) ForgetLastID(name string) { m.dir.ForgetLastID(name) }
-
-// Subscribed reports whether the connection whose first subscription is subs has joined the channel called name.
-func (m *Members) Subscribed(subs uint32, name string) bool {
-	ch, ok := m.dir.find(name)
-	if !ok {
-		return false
-	}
-	for id := subs; id != 0; id = m.subs.At(id).more {
-		if m.locals.At(m.groups.At(m.subs.At(id).group).local).channel == ch {
-			return true
-		}
-	}
-	return false
-}
 
 // group returns the channel's group of that encoder for what comes after that number, making it when there is none.
 func (m *Members) group(li uint32, encoder uint8, after uint64) uint32 {
@@ -167,6 +165,10 @@ func (m *Members) Leave(subs uint32) {
 	for id := subs; id != 0; {
 		s := *m.subs.At(id)
 		g := m.groups.At(s.group)
+		if m.watcher != nil {
+			m.watcher.Left(s.conn, m.dir.nameOf(m.locals.At(g.local).channel.number), g.encoder)
+		}
+		m.locals.At(g.local).subs--
 		if w := m.locals.At(g.local).walk; w != nil && w.cursor == id {
 			w.cursor = s.next
 		}

@@ -33,9 +33,10 @@ type walk struct {
 	end     bool   // the last of them ends the connections
 	each    bool   // the group has no encoder: inBlock says which items it gets
 
-	reached int       // subscribers of this walk, so far
-	behind  int       // those of them that are behind
-	until   time.Time // zero: the walk is not parked
+	began   time.Duration // when the walk under way did, by the Directory's clock
+	reached int           // subscribers of this walk, so far
+	behind  int           // those of them that are behind
+	until   time.Time     // zero: the walk is not parked
 }
 
 // Add has the item wait for the next walk of its channel.
@@ -73,6 +74,7 @@ func (w *walk) size() int {
 // Step does a slice of the walks' work, each in turn. It reports whether some is left, and when it wants to be called
 // again for a walk that is parked: in wait, if that is not 0.
 func (m *Members) Step(now time.Time) (more bool, wait time.Duration) {
+	m.stepAt = now.Sub(m.dir.started)
 	m.unparkDue(now)
 	for work := sliceWork; work > 0 && m.walks.len() > 0; {
 		w := m.walks.pop()
@@ -129,6 +131,7 @@ func (m *Members) step(w *walk) (work int) {
 	}
 	// From here on connections may leave, these and others: Leave moves the cursor, groupGone ends the group.
 	w.reached += len(m.conns)
+	m.walking = w
 	if w.each {
 		w.behind += m.deliverEach(w)
 		work += len(w.items) * len(m.conns)
@@ -136,6 +139,7 @@ func (m *Members) step(w *walk) (work int) {
 		w.behind += m.deliver(w)
 		work += len(m.conns)
 	}
+	m.walking = nil
 	if w.cursor == 0 {
 		w.group = 0
 	}
@@ -147,6 +151,7 @@ func (m *Members) deliver(w *walk) (behind int) {
 	n := len(m.conns)
 	if len(w.block) > 0 {
 		n, behind = m.sink.Deliver(w.key, m.conns, w.block, w.count)
+		m.timeBlock(w, n)
 	}
 	for i, in := range w.inBlock {
 		if in {
@@ -169,7 +174,9 @@ func (m *Members) deliverEach(w *walk) (behind int) {
 			m.each = append(m.each, nil)
 		}
 	}
+	m.handed = append(m.handed[:0], w.handed...)
 	behind = m.sink.DeliverEach(m.conns, m.each, w.handed)
+	m.timeEach(w)
 	clear(m.each)
 	return behind
 }
@@ -194,7 +201,7 @@ func (m *Members) begin(w *walk) {
 	w.handed = slices.Grow(w.handed[:0], n)[:n]
 	clear(w.handed)
 	w.group, w.cursor, w.next = 0, 0, 0
-	w.reached, w.behind = 0, 0
+	w.reached, w.behind, w.began = 0, 0, m.stepAt
 	if w.local != 0 {
 		m.mergeLate(w.local, w.items[0].seq)
 		w.next = m.locals.At(w.local).groups
@@ -237,12 +244,16 @@ func (m *Members) finish(w *walk) {
 	if w.local != 0 {
 		m.mergeLate(w.local, w.items[len(w.items)-1].seq+1)
 	}
+	for _, meter := range m.meters {
+		meter.count(w)
+	}
 	for i, d := range w.items {
 		d.end(w.handed[i])
 		w.items[i] = nil
 	}
 	w.items = w.items[:0]
 	m.stats.Walks.Add(1)
+	m.stats.Walk.Add(m.stepAt-w.began, 1)
 }
 
 // groupGone notes that a group of the walk's channel is removed; after is the one behind it.

@@ -121,6 +121,7 @@ func (l *Loop) acceptOne(ln *listener) bool {
 		return false
 	case unix.EMFILE, unix.ENFILE, unix.ENOBUFS, unix.ENOMEM:
 		l.cfg.Log.Warn("accepting is paused for a second", slog.Any("err", errno), slog.Int("connections", l.cfg.Limit.Connections()))
+		l.overload("accepting is paused: " + errno.Error())
 		l.pauseAccept(time.Now().Add(acceptRecheck), false)
 		return false
 	default: // ECONNABORTED and the network errors of accept(2): the connection is gone, the next may be well
@@ -147,6 +148,7 @@ func (l *Loop) acceptOne(ln *listener) bool {
 	l.cfg.Limit.leave()
 	l.stats.Accepted.Add(1)
 	l.stats.Closed[stats.CloseOverload].Add(1)
+	l.overload("connection limit: accepting is paused")
 	l.pauseAccept(time.Now().Add(acceptRecheck), true)
 	return false
 }

@@ -92,6 +92,9 @@ func (l *Loop) close(c uint32, why stats.CloseReason) {
 	if s.fd < 0 {
 		return
 	}
+	if l.watcher != nil && s.flags&flagFinishing == 0 {
+		l.watcher.Closing(c, why)
+	}
 	l.wheel.Disarm(c)
 	delete(l.taking, c)
 	l.inputs.drop(&s.input)
@@ -134,6 +137,9 @@ func (l *Loop) Finish(c uint32, why stats.CloseReason) {
 	s := l.slots.At(c)
 	if s.fd < 0 || s.flags&flagFinishing != 0 {
 		return
+	}
+	if l.watcher != nil {
+		l.watcher.Closing(c, why)
 	}
 	l.inputs.drop(&s.input)
 	s.flags |= flagFinishing

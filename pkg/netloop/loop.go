@@ -69,7 +69,8 @@ type Config struct {
 type Loop struct {
 	cfg     Config
 	handler Handler
-	dialer  Dialer // the handler again, if it has the method
+	dialer  Dialer  // the handler again, if it has the method
+	watcher Watcher // the same
 	stats   *stats.Loop
 
 	ep      *netpoll.Epoll
@@ -148,6 +149,7 @@ func New(cfg Config, newHandler func(*Loop) Handler) (*Loop, error) {
 	if err == nil {
 		l.handler = newHandler(l)
 		l.dialer, _ = l.handler.(Dialer)
+		l.watcher, _ = l.handler.(Watcher)
 		err = l.watchFiles()
 	}
 	if err != nil {
@@ -208,9 +210,11 @@ func (l *Loop) watch(fd int, fn func()) error {
 		if l.closed {
 			return // easygo tells every callback when the set is closed
 		}
-		l.now = l.tick()
+		began := time.Since(l.start)
+		l.now = tickAt(began)
 		fn()
 		l.endBatch()
+		l.stats.Lag.Add(time.Since(l.start)-began, 1)
 	})
 	if err != nil {
 		l.ep.Del(fd) // Add keeps its map entry even when epoll_ctl fails
@@ -391,8 +395,10 @@ func (l *Loop) closeAll() {
 	l.closed = true
 }
 
-// tick returns the time in ticks; tick 0 is never.
-func (l *Loop) tick() timewheel.Tick { return 1 + timewheel.Tick(time.Since(l.start)/tickLength) }
+// tickAt returns a time since the loop's start in ticks; tick 0 is never.
+func tickAt(sinceStart time.Duration) timewheel.Tick {
+	return 1 + timewheel.Tick(sinceStart/tickLength)
+}
 
 func ticks(d time.Duration) timewheel.Tick { return timewheel.Tick((d + tickLength - 1) / tickLength) }
 
@@ -446,10 +452,7 @@ func (l *Loop) Unsent(c uint32) int {
 	if err != nil { // never on a TCP socket
 		n = 0
 	}
-	if s.queue != 0 {
-		n += l.queues.all.At(s.queue).cost
-	}
-	return n
+	return n + l.Queued(c)
 }
 
 // Quiet returns the time since something was last written to the connection or queued for it: none, while something waits

@@ -63,8 +63,11 @@ func (l *Loop) SendShared(key uint64, conns []uint32, b []byte) (written, behind
 // keep queues b from offset off on, by reference, or applies the overflow rule and reports false.
 func (l *Loop) keep(c uint32, s *slot, key uint64, b []byte, off int) bool {
 	if !l.queues.fits(s.queue, len(b)-off, l.cfg.MaxQueued) {
-		if !l.cfg.Drop {
+		switch {
+		case !l.cfg.Drop:
 			l.close(c, stats.CloseSlow)
+		case l.watcher != nil:
+			l.watcher.LeftOut(c)
 		}
 		return false
 	}

@@ -174,5 +174,6 @@ func (j *job) holdAfter(a *attempt, in *grip.Instruct, start []byte, rest io.Rea
 func (j *job) hold(p *exchange.Plan) {
 	p.Instruct.Response = grip.Response{} // what is needed of it is in the plan
 	j.p.stats.Holds.Add(1)
+	j.figures.holds.Add(1)
 	j.x.Hold(p)
 }

@@ -199,7 +199,7 @@ func (f *failure) code() int {
 // timed counts how long the head of the answer has taken, once.
 func (j *job) timed() {
 	if !j.since.IsZero() {
-		j.figures.answers.Record(time.Since(j.since))
+		j.figures.answers.Add(time.Since(j.since), 1)
 		j.since = time.Time{}
 	}
 }

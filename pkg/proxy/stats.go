@@ -54,7 +54,7 @@ func byCause(errors *[numCauses]atomic.Uint64) map[string]uint64 {
 	return all
 }
 
-// maxFigures is how many routes have figures of their own, of which each takes up to 30 KB.
+// maxFigures is how many routes have figures of their own, of which each takes about 2 KB.
 const maxFigures = 1000
 
 // figures are the counters of one route. An exchange keeps those that it began with.
@@ -62,7 +62,8 @@ type figures struct {
 	requests          atomic.Uint64
 	errors            [numCauses]atomic.Uint64
 	inFlight, waiting atomic.Int64
-	answers           stats.Answers
+	holds             atomic.Uint64
+	answers           stats.Timing // from a request's arrival to the head of its answer, with the wait for its turn
 }
 
 // ledger has the figures of the routes, by ID.
@@ -100,22 +101,21 @@ func (l *ledger) keep(t *route.Table) {
 	l.all = kept
 }
 
-// Routes returns the figures of the routes of a table.
-func (p *Proxy) Routes(t *route.Table) stats.Routes {
-	all := stats.Routes{Routes: []stats.RouteSnapshot{}}
+// Routes returns the figures of the routes of a table, in their order.
+func (p *Proxy) Routes(t *route.Table) []stats.RouteInfo {
 	p.ledger.mu.Lock()
 	defer p.ledger.mu.Unlock()
+	var all []stats.RouteInfo
 	for _, r := range t.Routes() {
-		f := p.ledger.all[r.ID]
-		if f == nil {
-			all.Left++
-			continue
+		info := stats.RouteInfo{ID: r.ID, Match: r.Condition(), Errors: map[string]uint64{}}
+		for i := range r.Targets {
+			info.Targets = append(info.Targets, r.Targets[i].String())
 		}
-		s := stats.RouteSnapshot{
-			ID: r.ID, Line: r.Line, Requests: f.requests.Load(), Errors: byCause(&f.errors), InFlight: f.inFlight.Load(), Waiting: f.waiting.Load(),
+		if f := p.ledger.all[r.ID]; f != nil {
+			info.Requests, info.Holds, info.Errors, info.Latency = f.requests.Load(), f.holds.Load(), byCause(&f.errors), f.answers.Durations()
+			info.Active, info.Waiting = int(f.inFlight.Load()), int(f.waiting.Load())
 		}
-		f.answers.Fill(&s)
-		all.Routes = append(all.Routes, s)
+		all = append(all, info)
 	}
 	return all
 }

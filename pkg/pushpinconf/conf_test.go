@@ -158,7 +158,7 @@ func TestMistakesAreNamedWithTheirLines(t *testing.T) {
 		{"[handler]\npush_in_sub_specs=tcp://127.0.0.1:5562,tcp://a:1", "line 2: push_in_sub_specs is not served, for pushd has no ZeroMQ: " + useHTTP},
 		{"[handler]\npush_in_sub_connect=true", "line 2: push_in_sub_connect is not served: " + useHTTP},
 		{"[handler]\ncommand_spec=ipc://x", "line 2: command_spec is not served, for pushd has no ZeroMQ: " + useHTTP},
-		{"[handler]\nprometheus_port=9100", "line 2: prometheus_port is not served: take figures from pushstat, and remove the line"},
+		{"[handler]\nprometheus_port=9100", "line 2: prometheus_port is not served: set --metrics-listen, and remove the line"},
 		{"[global]\ninclude=more.conf", "line 2: include is not followed: copy the settings of that file into this one"},
 		{"[runner]\nhttp_prot=80", "line 2: unknown setting http_prot (did you mean http_port?)"},
 		{"[runer]\nhttp_port=80", "line 2: unknown section [runer] (did you mean runner?)"},

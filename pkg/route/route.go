@@ -125,6 +125,12 @@ func (r *Route) String() string {
 	return string(b)
 }
 
+// Condition returns what the route is for, as a file has it.
+func (r *Route) Condition() string { return string(r.appendCondition(nil, false)) }
+
+// String returns the target as a file has it.
+func (t *Target) String() string { return string(t.append(nil)) }
+
 // appendCondition writes the condition's own parameters, or all of the route's.
 func (r *Route) appendCondition(b []byte, all bool) []byte {
 	w := sectionWriter{b: b, first: true}

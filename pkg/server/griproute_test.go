@@ -10,7 +10,9 @@ import (
 )
 
 func TestPushpinRouteNamesTheRoute(t *testing.T) {
-	backend := func(w http.ResponseWriter, r *http.Request) { fmt.Fprintf(w, "%s %q", r.URL, r.Header["Pushpin-Route"]) }
+	backend := func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprintf(w, "%s %q", r.URL, r.Header["Pushpin-Route"])
+	}
 	lines := []string{"id=only,path_beg=/a,replace_beg=/only BACKEND", "*,id=named,path_beg=/b,replace_beg=/named BACKEND"}
 	ask := func(s *Server, path, id string) string {
 		got := roundTrip(t, s, "GET "+path+closing+"Pushpin-Route: "+id+"\r\n\r\n")
@@ -34,7 +36,9 @@ func TestPushpinRouteNamesTheRoute(t *testing.T) {
 }
 
 func TestAcceptedForwardedProtoChoosesTheRoute(t *testing.T) {
-	backend := func(w http.ResponseWriter, r *http.Request) { fmt.Fprintf(w, "%s %q", r.URL, r.Header["X-Forwarded-Proto"]) }
+	backend := func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprintf(w, "%s %q", r.URL, r.Header["X-Forwarded-Proto"])
+	}
 	for _, accept := range []bool{false, true} {
 		s, _ := behind(t, backend, func(o *Options) { o.Backends.Proto = grip.ParseForwardedProto("proto-only", accept) },
 			"*,ssl=yes,path_beg=/,replace_beg=/secure/ BACKEND")

@@ -83,10 +83,16 @@ type Options struct {
 	History       []hub.HistoryRule // which channels keep what was published
 	HistoryMemory int64             // bytes of what all channels keep
 
-	// Sockets that a service manager has opened, in place of Listen, Socket and PublishListen.
+	MetricsListen  string        // HOST:PORT of the metrics endpoint; "" means off
+	Statsd         string        // HOST:PORT of a statsd that is sent to; "" means none
+	StatsdInterval time.Duration // between two times
+	StatsdPrefix   string        // of all names
+
+	// Sockets that a service manager has opened, in place of Listen, Socket, PublishListen and MetricsListen.
 	ListenFiles []*os.File
 	SocketFile  *os.File // nil: none was handed over
 	PublishFile *os.File // nil: none was handed over
+	MetricsFile *os.File // nil: none was handed over
 
 	Manager Manager // is told how pushd is; nil: there is none
 
@@ -127,6 +133,9 @@ func BackendConnections(concurrency int) int { return max(2, min(2*concurrency, 
 
 // Files is the number of file descriptors kept back for connections to backends. There are never more.
 func (o BackendOptions) Files() int { return o.Connections + o.Idle }
+
+// MetricsFiles is the number of file descriptors kept back where there is a metrics endpoint: its clients and itself.
+const MetricsFiles = maxMetricsClients + 1
 
 // MaxLoops is the largest number of event loops.
 const MaxLoops = hub.MaxLoops
@@ -177,6 +186,9 @@ func NewOptions() Options {
 		TokenCookie:   "pushd-token",
 		TokenGrace:    10 * time.Second,
 		HistoryMemory: 64 << 20,
+
+		StatsdInterval: 10 * time.Second,
+		StatsdPrefix:   "pushd",
 
 		Log: slog.New(slog.DiscardHandler),
 	}

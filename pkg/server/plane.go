@@ -30,6 +30,7 @@ type plane struct {
 	dir    *hub.Directory
 	loops  []*netloop.Loop
 	counts []*stats.Loop
+	feed   *stats.Feed // of what happens to clients
 	queue  *netloop.Budget
 	gate   *session.Gate // nil: nobody needs a token
 	routes *routes       // nil: channels are served directly
@@ -42,7 +43,7 @@ func (p post) Post(d *hub.Delivery) { p.loop.Post(d) }
 
 // newPlane starts the loops. They hold nobody until listen is called.
 func newPlane(o Options, r *routes) (*plane, error) {
-	p := &plane{opts: o, routes: r, limit: netloop.NewLimit(o.MaxConnections), dir: hub.NewDirectory(maxUndelivered)}
+	p := &plane{opts: o, routes: r, limit: netloop.NewLimit(o.MaxConnections), dir: hub.NewDirectory(maxUndelivered), feed: new(stats.Feed)}
 	p.dir.SetMaxChannels(o.MaxChannels)
 	if r != nil {
 		p.dir.KeepLastIDs()
@@ -85,7 +86,7 @@ func (p *plane) clientOptions() session.Options {
 		Log: o.Log, MaxHeader: o.MaxHeader, HeaderTimeout: o.HeaderTimeout, IdleTimeout: o.IdleTimeout,
 		StreamKeepAlive: o.StreamKeepAlive, WSPing: o.WSPing, MaxMessage: o.MaxMessage,
 		MaxChannels: o.MaxSubscriptions, MaxReplay: o.MaxQueued,
-		Origins: o.AllowOrigin, Trusted: o.TrustedProxies, Connections: p.limit.Connections,
+		Origins: o.AllowOrigin, Trusted: o.TrustedProxies, Connections: p.limit.Connections, Feed: p.feed,
 	}
 	if o.MaxPerAddress > 0 {
 		clients.Addresses = forwarded.NewPerAddress(o.MaxPerAddress)

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"holdfast/pkg/proxy"
 	"holdfast/pkg/route"
@@ -22,6 +23,7 @@ type routes struct {
 	proxy   *proxy.Proxy
 	watcher *route.Watcher
 	bad     atomic.Uint64 // times that the file was bad when read again
+	feed    *stats.Feed   // is told of reloads
 
 	ctx context.Context // of all exchanges
 	end context.CancelFunc
@@ -84,11 +86,18 @@ func (r *routes) changed(t *route.Table, err error) {
 			err = fmt.Errorf("%w (and %d more)", all[0], len(all)-1)
 		}
 		r.log.Error("the routes file has changed and is bad: the old routes stay", slog.String("err", strings.ReplaceAll(err.Error(), "\n", "; ")))
+		r.tell("the file is bad: the old routes stay")
 		return
 	}
 	r.take(t)
 	r.proxy.Reload(t)
 	r.log.Info("routes read", slog.Int("routes", len(t.Routes())))
+	r.tell(fmt.Sprintf("%d routes read", len(t.Routes())))
+}
+
+// tell tells those who listen to events of a reload.
+func (r *routes) tell(result string) {
+	r.feed.Add([]stats.Event{{UnixMS: time.Now().UnixMilli(), Type: stats.EventReload, Loop: -1, Reason: result}}, 0)
 }
 
 // backends returns the totals of all routes; nil without a routes file.
@@ -101,14 +110,12 @@ func (r *routes) backends() *stats.Backends {
 	return s
 }
 
-// Routes returns the figures of the routes in effect, nil without a routes file. It may be called from any goroutine.
-func (s *Server) Routes() *stats.Routes {
-	r := s.plane.routes
+// infos returns the figures of the routes in effect; nil without a routes file.
+func (r *routes) infos() []stats.RouteInfo {
 	if r == nil {
 		return nil
 	}
-	all := r.proxy.Routes(r.table.Load())
-	return &all
+	return r.proxy.Routes(r.table.Load())
 }
 
 // run watches the file until ctx ends.

@@ -2,6 +2,7 @@ package server
 
 import (
 	"fmt"
+	"holdfast/pkg/stats"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -29,12 +30,18 @@ func TestFiguresOfRoutes(t *testing.T) {
 	if b == nil || b.Requests != 2 || len(b.Errors) != 1 || b.Errors["instruct"] != 1 || b.InFlight != 0 || b.Waiting != 0 || b.ReloadFailures != 0 {
 		t.Fatalf("Backends over the wire = %+v", b)
 	}
-	all := s.Routes()
-	if len(all.Routes) != 1 || all.Left != 2 {
-		t.Fatalf("Routes = %+v, want the one that was asked for, and 2 left", all)
+	routes := func() []stats.RouteInfo {
+		all, err := ctl.Routes(t.Context())
+		if err != nil || len(all) != 3 {
+			t.Fatalf("Routes = %+v, %v", all, err)
+		}
+		return all
 	}
-	if r := all.Routes[0]; r.ID != "a" || r.Line != 1 || r.Requests != 2 || r.Errors["instruct"] != 1 || r.P50 <= 0 || r.P99 < r.P50 || r.Max < r.P99 {
+	if r := routes()[0]; r.ID != "a" || r.Match != "a.test" || len(r.Targets) != 1 || r.Requests != 2 || r.Holds != 0 || r.Errors["instruct"] != 1 || r.Latency.Count != 2 || r.Latency.P50 == 0 {
 		t.Errorf("figures of a = %+v", r)
+	}
+	if r := routes()[1]; r.ID != "b" || r.Requests != 0 || r.Latency.Count != 0 {
+		t.Errorf("figures of b = %+v", r)
 	}
 
 	good, err := os.ReadFile(file)
@@ -50,7 +57,7 @@ func TestFiguresOfRoutes(t *testing.T) {
 	write("no target\n")
 	eventually(t, "a failure of the reload is counted", func() bool { return s.Snapshot().Backends.ReloadFailures == 1 })
 	write(strings.Replace(string(good), "a.test,id=a", "c.test,id=c", 1))
-	eventually(t, "the figures of a route that is gone are dropped", func() bool { return len(s.Routes().Routes) == 0 && s.Routes().Left == 3 })
+	eventually(t, "the figures of a route that is gone are dropped", func() bool { return routes()[0].Match == "c.test" && routes()[0].Requests == 0 })
 	if n := s.Snapshot().Backends.Requests; n != 2 {
 		t.Errorf("%d requests in all, want 2: totals stay", n)
 	}
@@ -60,8 +67,8 @@ func TestNoFiguresWithoutRoutes(t *testing.T) {
 	s, ctl := startServer(t, nil)
 	defer s.Shutdown()
 	defer ctl.Close()
-	if b, all := s.Snapshot().Backends, s.Routes(); b != nil || all != nil {
-		t.Errorf("Backends = %v, Routes = %v", b, all)
+	if all, err := ctl.Routes(t.Context()); s.Snapshot().Backends != nil || len(all) > 0 || err != nil {
+		t.Errorf("Backends = %v, Routes = %v, %v", s.Snapshot().Backends, all, err)
 	}
 }
 

@@ -18,7 +18,6 @@ import (
 	"time"
 
 	"holdfast/pkg/control"
-	"holdfast/pkg/stats"
 	"holdfast/pkg/version"
 )
 
@@ -38,8 +37,10 @@ type Server struct {
 	opts    Options
 	started time.Time
 	plane   *plane
+	system  system
 	addrs   []netip.AddrPort
 	publish net.Addr // nil: off
+	metrics net.Addr // nil: off
 
 	draining atomic.Bool
 	once     sync.Once // of Shutdown
@@ -89,12 +90,13 @@ func Start(o Options) (s *Server, err error) {
 	s = &Server{opts: o, started: time.Now(), plane: p, stop: stop, failed: make(chan error, 4)}
 	ctl := control.New(control.Options{
 		Log: o.Log, Publisher: p.dir, Stats: s.Snapshot, Program: "pushd " + version.String(),
-		MaxFrame: o.MaxFrame, MaxMessage: o.MaxMessage,
+		MaxFrame: o.MaxFrame, MaxMessage: o.MaxMessage, Inspector: &inspector{plane: p},
 	})
 	s.run(func() error { return ctl.Serve(ctx, socket) })
 	s.run(func() error { s.reclaim(ctx); return nil })
 	s.run(func() error { s.expire(ctx); return nil })
 	if r != nil {
+		r.feed = p.feed
 		s.run(func() error { r.run(ctx, o.Reload); return nil })
 	}
 	if p.gate != nil {
@@ -106,8 +108,9 @@ func Start(o Options) (s *Server, err error) {
 		s.end()
 		return nil, err
 	}
+	s.pushMetrics(ctx)
 	o.Log.Info("pushd started", slog.String("version", version.String()), slog.Any("listen", s.addrs),
-		slog.String("socket", o.Socket), slog.String("publish", s.publishAddr()), slog.Int("loops", o.Loops),
+		slog.String("socket", o.Socket), slog.String("publish", addrOrOff(s.publish)), slog.String("metrics", addrOrOff(s.metrics)), slog.Int("loops", o.Loops),
 		slog.Int("max_connections", o.MaxConnections), slog.Int("max_queued", o.MaxQueued), slog.Int64("queue_memory", o.QueueMemory))
 	s.notify("READY=1")
 	return s, nil
@@ -136,9 +139,12 @@ func fileListener(f *os.File) (net.Listener, error) {
 	return ln, nil
 }
 
-// listen opens the publish endpoint and then the client listeners.
+// listen opens the publish and metrics endpoints and then the client listeners.
 func (s *Server) listen(ctx context.Context) error {
 	if err := s.listenPublish(ctx); err != nil {
+		return err
+	}
+	if err := s.listenMetrics(ctx); err != nil {
 		return err
 	}
 	for _, f := range s.opts.ListenFiles {
@@ -184,12 +190,12 @@ func (s *Server) listenPublish(ctx context.Context) (err error) {
 	return nil
 }
 
-// publishAddr is the address of the HTTP publish endpoint, "off" when there is none.
-func (s *Server) publishAddr() string {
-	if s.publish == nil {
+// addrOrOff is the address of an endpoint, "off" when there is none.
+func addrOrOff(a net.Addr) string {
+	if a == nil {
 		return "off"
 	}
-	return s.publish.String()
+	return a.String()
 }
 
 // Addrs returns the addresses on which clients are accepted.
@@ -248,32 +254,6 @@ func (s *Server) expire(ctx context.Context) {
 			s.plane.dir.Expire(now)
 		}
 	}
-}
-
-// Snapshot returns the daemon's counters at this moment. It may be called from any goroutine.
-func (s *Server) Snapshot() stats.Snapshot {
-	snap := stats.Sum(s.plane.counts)
-	snap.Channels = s.plane.dir.Channels()
-	snap.Published = s.plane.dir.Published()
-	if n := s.plane.dir.Repeats(); n > 0 {
-		snap.Dropped["repeat"] = n
-	}
-	snap.UptimeSeconds = time.Since(s.started).Seconds()
-	snap.Goroutines = runtime.NumGoroutine()
-	snap.PID, snap.Version = os.Getpid(), version.String()
-	process, err := stats.ReadProcess("/", s.openFiles)
-	if err != nil {
-		s.opts.Log.Warn("cannot read the process's own state", slog.Any("err", err))
-	}
-	process.Fill(&snap)
-	snap.Backends = s.plane.routes.backends()
-	return snap
-}
-
-// openFiles counts descriptors where the kernel does not tell: those of clients, and about those of a loop and control.
-func (s *Server) openFiles() int {
-	const perLoop, rest = 6, 16
-	return s.plane.limit.Connections() + len(s.plane.loops)*(perLoop+len(s.opts.Listen)) + rest
 }
 
 // reclaim gives memory back to the system after many connections have left, or much that waited for slow ones has gone: once, when

@@ -36,6 +36,7 @@ func (n *nullTransport) Await(uint32)                          {}
 func (n *nullTransport) Pause(uint32)                          {}
 func (n *nullTransport) Behind(uint32) bool                    { return false }
 func (n *nullTransport) Unsent(uint32) int                     { return 0 }
+func (n *nullTransport) Queued(uint32) int                     { return 0 }
 func (n *nullTransport) Ended(uint32) bool                     { return false }
 func (n *nullTransport) Peer(uint32) (a netip.AddrPort)        { return a }
 func (n *nullTransport) Local(uint32) (a netip.AddrPort)       { return a }

@@ -352,11 +352,16 @@ func (c *Clients) cutAnswer(id uint32, p *proxied) {
 		c.dismiss(id, 502, "Error while proxying to origin.", "", stats.CloseBackend)
 		return
 	}
+	c.breakOff(id, p, stats.CloseBackend)
+}
+
+// breakOff ends a connection whose answer has begun, in a way that says so: without the final chunk, or the announced length.
+func (c *Clients) breakOff(id uint32, p *proxied, why stats.CloseReason) {
 	if p.is(answerUntilClose) { // an end in good order would be that of the answer
-		c.t.Reset(id, stats.CloseBackend)
+		c.t.Reset(id, why)
 		return
 	}
-	c.t.Finish(id, stats.CloseBackend) // without the final chunk, or the announced length
+	c.t.Finish(id, why)
 }
 
 // endAnswer has the connection go on after the backend's answer.

@@ -40,8 +40,10 @@ type Transport interface {
 	Arm(c uint32, d time.Duration)
 	// Quiet returns the time since something was last written to the connection.
 	Quiet(c uint32) time.Duration
-	// Behind reports whether something waits in the connection's queue, Unsent how many bytes the client has not acknowledged yet.
+	// Behind reports whether something waits in the connection's queue, Queued how many bytes, Unsent how many bytes the client
+	// has not acknowledged yet, with those.
 	Behind(c uint32) bool
+	Queued(c uint32) int
 	Unsent(c uint32) int
 	// WakeIn has Clients.BatchEnd called in d at the latest.
 	WakeIn(d time.Duration)
@@ -78,6 +80,7 @@ type Options struct {
 	Addresses   Addresses      // limits the connections from one address; nil: nothing does
 	Trusted     []netip.Prefix // proxies that may say for whom they speak
 	Connections func() int     // of the daemon, for the demo page
+	Feed        *stats.Feed    // of what happens to connections; nil: nobody can listen
 
 	Routes  *atomic.Pointer[route.Table] // by which requests are served; nil: all directly
 	Backend Backend                      // of routes that have one
@@ -95,6 +98,9 @@ type Clients struct {
 	t       Transport
 	members *hub.Members
 	stats   *stats.Loop
+	loop    int // number of the loop
+	births  uint16
+	watch   watch
 
 	table      slab.Table[client]    // the same numbers as the transport's connections
 	readers    slab.Table[ws.Reader] // of those that are WebSockets
@@ -137,9 +143,11 @@ type Clients struct {
 
 // client is one connection.
 type client struct {
-	subs  uint32 // its first subscription
-	phase phase
-	form  form // of what it gets, while it is held
+	subs   uint32 // its first subscription
+	opened uint32 // Unix time at which it was accepted
+	birth  uint16 // low bits of how many connections the loop had had then; with opened they tell it from all that had its number
+	phase  phase
+	form   form // of what it gets, while it is held
 }
 
 // phase is where a connection stands.
@@ -172,7 +180,10 @@ func New(opts Options, t Transport, dir *hub.Directory, loop int, st *stats.Loop
 	if opts.Origins == nil {
 		opts.Origins = new(origin.Rules)
 	}
-	c := &Clients{ownKey: 1 << 63, opts: opts, t: t, stats: st, limits: http1.Limits{MaxHead: opts.MaxHeader}, corsFields: corsFields(opts.Origins)}
+	if opts.Feed == nil {
+		opts.Feed = new(stats.Feed)
+	}
+	c := &Clients{ownKey: 1 << 63, loop: loop, opts: opts, t: t, stats: st, limits: http1.Limits{MaxHead: opts.MaxHeader}, corsFields: corsFields(opts.Origins)}
 	c.forms = newForms(c.corsFields)
 	c.encode = c.encoders()
 	c.members = hub.NewMembers(dir, loop, c.encode, c, st)
@@ -181,8 +192,11 @@ func New(opts Options, t Transport, dir *hub.Directory, loop int, st *stats.Loop
 
 // Open begins a connection. One that is refused is told to come back and ended.
 func (c *Clients) Open(id uint32, refused bool) {
-	c.table.Put(id).phase = fresh
+	cl := c.table.Put(id)
+	c.births++
+	cl.phase, cl.opened, cl.birth = fresh, uint32(time.Now().Unix()), c.births
 	c.stats.Connections[stats.HTTP].Add(1)
+	c.noteOpen(id, refused)
 	switch {
 	case refused:
 		c.dismiss(id, 503, "too many connections: come back in a moment", retryField(), stats.CloseOverload)
@@ -325,7 +339,7 @@ func (c *Clients) Due(id uint32) {
 }
 
 // Task takes an item to deliver (*hub.Delivery), a step of the shutdown (*Drain), what the Gate says of a token, or a
-// backend of a request.
+// backend of a request, or what an operator wants to know.
 func (c *Clients) Task(t any) {
 	switch t := t.(type) {
 	case *hub.Delivery:
@@ -336,16 +350,21 @@ func (c *Clients) Task(t any) {
 		c.answerAsk(t)
 	case *exchange.Event:
 		c.backendSays(t)
+	case inquiry:
+		t.run(c)
 	}
 }
 
 // BatchEnd does the next slice of delivering, and has the next ask for their tokens.
 func (c *Clients) BatchEnd() (more bool) {
-	more, wait := c.members.Step(time.Now())
+	now := time.Now()
+	more, wait := c.members.Step(now)
 	if wait > 0 {
 		c.t.WakeIn(wait)
 	}
-	return c.callUp() || more
+	more = c.callUp() || more
+	c.flushEvents(now)
+	return more
 }
 
 // Drained tells the hub that a connection has taken all that was sent to it.

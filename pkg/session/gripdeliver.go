@@ -92,7 +92,8 @@ func (c *Clients) deliverOne(id uint32, cl *client, it *publish.Item, match *gri
 // allows reports whether the filters of a subscription let an item pass.
 func (c *Clients) allows(cl *client, more *gripMore, f grip.Filter, match *grip.Match) bool {
 	return f&match.Filters() == 0 || grip.Allows(match, f, more.user, func(name string) bool {
-		return c.members.Subscribed(cl.subs, more.route.Prefix+name)
+		local := c.members.Local(more.route.Prefix + name)
+		return local != 0 && c.members.Subscribed(cl.subs, local)
 	})
 }
 

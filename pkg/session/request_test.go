@@ -9,10 +9,11 @@ import (
 	"holdfast/pkg/stats"
 )
 
-// A record of a connection that is idle or held: a million of them are 8 MB.
+// A record of a connection that is idle or held: a million of them are 12 MB. Four of the
+// bytes are there for its age and its name, which an operator asks for.
 func TestClientRecordIsSmall(t *testing.T) {
-	if n := unsafe.Sizeof(client{}); n > 8 {
-		t.Errorf("a client takes %d bytes, want at most 8", n)
+	if n := unsafe.Sizeof(client{}); n > 12 {
+		t.Errorf("a client takes %d bytes, want at most 12", n)
 	}
 }
 

@@ -35,6 +35,7 @@ type fakeConn struct {
 	paused  bool // nothing is read
 	behind  bool // something waits in its queue
 	unsent  int
+	queued  int // bytes that do
 	peer    netip.Addr
 }
 
@@ -77,6 +78,7 @@ func (f *fakeTransport) conn(id uint32) *fakeConn {
 
 func (f *fakeTransport) end(id uint32, finish bool, why stats.CloseReason) {
 	c := f.conn(id)
+	f.clients.Closing(id, why)
 	c.over, c.finish, c.why = true, finish, why
 	f.clients.Gone(id)
 }
@@ -113,6 +115,7 @@ func (f *fakeTransport) Hold(id uint32)                          { f.conn(id).he
 func (f *fakeTransport) Ended(uint32) bool                       { return false }
 func (f *fakeTransport) Behind(id uint32) bool                   { return f.conn(id).behind }
 func (f *fakeTransport) Unsent(id uint32) int                    { return f.conn(id).unsent }
+func (f *fakeTransport) Queued(id uint32) int                    { return f.conn(id).queued }
 func (f *fakeTransport) Pause(id uint32)                         { f.conn(id).paused = true }
 func (f *fakeTransport) Close(id uint32, why stats.CloseReason)  { f.end(id, false, why) }
 func (f *fakeTransport) Reset(id uint32, why stats.CloseReason)  { f.end(id, false, why) }

@@ -35,6 +35,7 @@ const (
 	CloseExpired                        // its token has expired
 	CloseBackend                        // its backend's answer broke off
 	CloseDrain                          // pushd is stopping
+	CloseOperator                       // somebody asked for it on the control socket
 
 	numCloseReasons
 )
@@ -54,6 +55,7 @@ var closeReasons = [numCloseReasons]string{
 	CloseExpired:     "token-expired",
 	CloseBackend:     "backend",
 	CloseDrain:       "drain",
+	CloseOperator:    "operator",
 }
 
 // String returns the reason's key in Snapshot.Closed.
@@ -94,7 +96,7 @@ func (r DropReason) String() string {
 // fetches lines in pairs.
 const cacheLine = 128
 
-// Loop is the counters of one event loop. Only its loop adds to them; anybody may read them. They are padded so that
+// Loop is the counters of one event loop. They take 5 KB. Only its loop adds to them; anybody may read them. They are padded so that
 // loops side by side in memory do not slow each other down.
 type Loop struct {
 	_ [cacheLine]byte
@@ -109,6 +111,9 @@ type Loop struct {
 	BytesOut      atomic.Uint64                  // bytes written to clients
 	Batches       atomic.Uint64                  // batches of events handled
 	Walks         atomic.Uint64                  // walks over a channel's subscribers, finished
+	Latency       Timing                         // of each delivery: from the item's arrival to the write
+	Walk          Timing                         // of each walk
+	Lag           Timing                         // of each batch
 
 	_ [cacheLine]byte
 }
@@ -135,8 +140,12 @@ func Sum(loops []*Loop) Snapshot {
 			QueuedBytes:   l.Queued.Load(),
 			Batches:       l.Batches.Load(),
 			Walks:         l.Walks.Load(),
+			Latency:       l.Latency.Durations(),
+			Lag:           l.Lag.Durations(),
 		}
-		ls.Connections = s.Connections.add(l)
+		ls.Kinds = l.kinds()
+		ls.Connections = ls.Kinds.Total
+		s.Connections.add(ls.Kinds)
 		for r := range l.Closed {
 			addNonZero(s.Closed, CloseReason(r).String(), l.Closed[r].Load())
 		}
@@ -148,26 +157,29 @@ func Sum(loops []*Loop) Snapshot {
 		s.Delivered += ls.Delivered
 		s.BytesOut += ls.BytesOut
 		s.QueuedBytes += ls.QueuedBytes
+		s.Latency.Merge(ls.Latency)
+		s.Lag.Merge(ls.Lag)
+		s.Walk.Merge(l.Walk.Durations())
 		s.Loops = append(s.Loops, ls)
 	}
 	return s
 }
 
-// add adds the connections of l to c and returns their number.
-func (c *Connections) add(l *Loop) int {
-	var n [numKinds]int
-	total := 0
-	for k := range n {
-		n[k] = int(l.Connections[k].Load())
-		total += n[k]
-	}
-	c.Total += total
-	c.HTTP += n[HTTP]
-	c.Stream += n[Stream]
-	c.Events += n[Events]
-	c.Poll += n[Poll]
-	c.WS += n[WS]
-	return total
+// kinds returns the connections of l.
+func (l *Loop) kinds() Connections {
+	n := func(k Kind) int { return int(l.Connections[k].Load()) }
+	c := Connections{HTTP: n(HTTP), Stream: n(Stream), Events: n(Events), Poll: n(Poll), WS: n(WS)}
+	c.Total = c.HTTP + c.Stream + c.Events + c.Poll + c.WS
+	return c
+}
+
+func (c *Connections) add(o Connections) {
+	c.Total += o.Total
+	c.HTTP += o.HTTP
+	c.Stream += o.Stream
+	c.Events += o.Events
+	c.Poll += o.Poll
+	c.WS += o.WS
 }
 
 // addNonZero leaves out reasons that never happened, so that a snapshot stays short.

@@ -4,6 +4,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"reflect"
 	"runtime"
 	"strings"
 	"testing"
@@ -177,8 +178,9 @@ func TestSumAddsUpLoops(t *testing.T) {
 	if s.Accepted != 30 || s.Subscriptions != 33 || s.Delivered != 36 || s.QueuedBytes != 26 || s.BytesOut != 28 {
 		t.Errorf("sums = %+v", s)
 	}
-	want := LoopSnapshot{Connections: 21, Accepted: 20, Subscriptions: 22, Delivered: 24, BytesOut: 14, QueuedBytes: 13, Batches: 30, Walks: 16}
-	if len(s.Loops) != 2 || s.Loops[1] != want {
+	want := LoopSnapshot{Connections: 21, Accepted: 20, Subscriptions: 22, Delivered: 24, BytesOut: 14, QueuedBytes: 13, Batches: 30, Walks: 16,
+		Kinds: Connections{Total: 21, HTTP: 5, Events: 1, Stream: 4, Poll: 5, WS: 6}}
+	if len(s.Loops) != 2 || !reflect.DeepEqual(s.Loops[1], want) {
 		t.Errorf("Loops = %+v, want the second %+v", s.Loops, want)
 	}
 }

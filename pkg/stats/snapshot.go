@@ -25,8 +25,41 @@ type Snapshot struct {
 	Goroutines    int               `json:"goroutines" msgpack:"goroutines"`
 	PID           int               `json:"pid" msgpack:"pid"`
 	Version       string            `json:"version" msgpack:"version"`
+	Latency       Durations         `json:"latency" msgpack:"latency"`                 // of each delivery: from the item's arrival to the write
+	Walk          Durations         `json:"walk" msgpack:"walk"`                       // of each walk over a channel's subscribers in one loop
+	Lag           Durations         `json:"lag" msgpack:"lag"`                         // of each batch of a loop: what comes meanwhile waits as long at most
+	HeapBytes     int64             `json:"heap_bytes" msgpack:"heap_bytes"`           // in objects of the Go heap, dead ones not yet swept included
+	HeapGoalBytes int64             `json:"heap_goal_bytes" msgpack:"heap_goal_bytes"` // of the heap, at which the next collection ends
+	GC            GC                `json:"gc" msgpack:"gc"`
+	Kernel        Kernel            `json:"kernel" msgpack:"kernel"`
+	Limits        Limits            `json:"limits" msgpack:"limits"`
 	Loops         []LoopSnapshot    `json:"loops" msgpack:"loops"`
 	Backends      *Backends         `json:"backends,omitempty" msgpack:"backends,omitempty"` // nil without a routes file
+}
+
+// Limits is what pushd was started with.
+type Limits struct {
+	MaxConnections int   `json:"max_connections" msgpack:"max_connections"`
+	MaxQueued      int   `json:"max_queued" msgpack:"max_queued"`     // bytes, of one connection
+	QueueMemory    int64 `json:"queue_memory" msgpack:"queue_memory"` // bytes, of all connections
+}
+
+// GC is the work of the garbage collector.
+type GC struct {
+	Cycles uint64    `json:"cycles" msgpack:"cycles"`
+	Pauses Durations `json:"pauses" msgpack:"pauses"` // in which nothing else of pushd ran; SumSeconds is about
+}
+
+// Kernel is what the kernel says about TCP in pushd's network namespace, whoever uses it. All is 0 where it does not say.
+type Kernel struct {
+	TCPMemBytes     int64  `json:"tcp_mem_bytes" msgpack:"tcp_mem_bytes"`       // taken by sockets
+	TCPMemPressure  int64  `json:"tcp_mem_pressure" msgpack:"tcp_mem_pressure"` // bytes from which on buffers are kept small: the second number of tcp_mem
+	TCPMemLimit     int64  `json:"tcp_mem_limit" msgpack:"tcp_mem_limit"`       // bytes that may be taken: the third
+	TCPSockets      int    `json:"tcp_sockets" msgpack:"tcp_sockets"`           // in use
+	TCPOrphans      int    `json:"tcp_orphans" msgpack:"tcp_orphans"`           // closed here, still sending
+	TCPTimeWait     int    `json:"tcp_time_wait" msgpack:"tcp_time_wait"`       // waiting for stray segments
+	ListenOverflows uint64 `json:"listen_overflows" msgpack:"listen_overflows"` // connections lost because a listener's queue was full, since boot
+	ListenDrops     uint64 `json:"listen_drops" msgpack:"listen_drops"`         // connections lost at listeners for any reason, since boot
 }
 
 // Connections is the number of open connections by what they are doing now.
@@ -55,4 +88,9 @@ type LoopSnapshot struct {
 	QueuedBytes   int64  `json:"queued_bytes" msgpack:"queued_bytes"`
 	Batches       uint64 `json:"batches" msgpack:"batches"` // batches of events handled
 	Walks         uint64 `json:"walks" msgpack:"walks"`     // walks over a channel's subscribers
+
+	Kinds   Connections `json:"kinds" msgpack:"kinds"`     // of its connections
+	Mailbox int         `json:"mailbox" msgpack:"mailbox"` // gauge, tasks from other goroutines that wait
+	Latency Durations   `json:"latency" msgpack:"latency"` // as in Snapshot
+	Lag     Durations   `json:"lag" msgpack:"lag"`
 }

@@ -17,7 +17,7 @@ const (
 	UnknownMessage     Code = 5  // the type of a message is not known; the message was passed over
 	BadItem            Code = 6  // an item is malformed; its neighbours are not touched
 	ItemTooLarge       Code = 7  // an item has more content than one message may have
-	Busy               Code = 8  // the server has as many clients, or as much undelivered, as it may have
+	Busy               Code = 8  // the server has as many clients, or as many inspections of one, as it may have
 	ShuttingDown       Code = 9  // the server is about to end
 	Timeout            Code = 10 // a hello or the rest of a frame did not arrive in time
 	Internal           Code = 11 // the server failed; the text says how

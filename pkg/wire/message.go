@@ -128,7 +128,8 @@ type Snapshot struct {
 
 // Body is one of the messages that are a map.
 type Body interface {
-	Hello | Failure | Request | Subscribe | Snapshot
+	Hello | Failure | Request | Subscribe | Snapshot |
+		ConnectionsRequest | Connections | ChannelsRequest | Channels | Routes | CloseRequest | Closed | EventsSubscribe | Events
 }
 
 // AppendCold appends a frame of type t whose only other element is the map of body.

@@ -48,6 +48,23 @@ func examples() map[string][]byte {
 		"stats-snapshot": AppendCold(nil, TypeStatsSnapshot, &Snapshot{ID: 7, Snapshot: stats.Snapshot{
 			Connections: stats.Connections{Total: 1, Events: 1}, Accepted: 3, Closed: map[string]uint64{"client": 2},
 			Channels: 1, Subscriptions: 1, Version: "1.0", Loops: []stats.LoopSnapshot{{Connections: 1}}}}),
+		"connections-request": AppendCold(nil, TypeConnectionsRequest, &ConnectionsRequest{ID: 10, Query: stats.ConnectionQuery{
+			Top: 2, By: stats.ByQueued, Filter: stats.ConnectionFilter{Kind: "ws"}}}),
+		"connections": AppendCold(nil, TypeConnections, &Connections{ID: 10, List: stats.ConnectionList{Matched: 1, Total: 5,
+			Connections: []stats.ConnectionInfo{{ID: "0.1.15pf", Kind: "ws", State: "held", Address: "192.0.2.1:4711", AgeSeconds: 60,
+				QuietSeconds: 1.5, QueuedBytes: 100, Subscriptions: 1, Channels: []string{"news"}}}}}),
+		"channels-request": AppendCold(nil, TypeChannelsRequest, &ChannelsRequest{ID: 11, Query: stats.ChannelQuery{
+			Top: 1, By: stats.ByRate, WindowMS: 1000}}),
+		"channels": AppendCold(nil, TypeChannels, &Channels{ID: 11, List: stats.ChannelList{Matched: 3, WindowMS: 1001,
+			Channels: []stats.ChannelInfo{{Name: "news", Subscribers: 2, Items: 1, Deliveries: 2}}}}),
+		"routes-request": AppendCold(nil, TypeRoutesRequest, &Request{ID: 12}),
+		"routes": AppendCold(nil, TypeRoutes, &Routes{ID: 12, Routes: []stats.RouteInfo{{ID: "api", Match: "*,path_beg=/api",
+			Targets: []string{"127.0.0.1:8080"}, Requests: 7, Errors: map[string]uint64{"timeout": 1}}}}),
+		"close-request":    AppendCold(nil, TypeCloseRequest, &CloseRequest{ID: 13, Query: stats.CloseQuery{IDs: []string{"0.1.15pf"}}}),
+		"closed":           AppendCold(nil, TypeClosed, &Closed{ID: 13, Closed: 1}),
+		"events-subscribe": AppendCold(nil, TypeEventsSubscribe, &EventsSubscribe{ID: 14, Filter: stats.EventFilter{Types: []string{stats.EventDisconnect}}}),
+		"events": AppendCold(nil, TypeEvents, &Events{ID: 14, Batch: stats.EventBatch{Lost: 3, Events: []stats.Event{{UnixMS: 1_700_000_000_000,
+			Type: stats.EventDisconnect, Connection: "0.1.15pf", Kind: "ws", Address: "192.0.2.1:4711", Reason: "client"}}}}),
 		"ping": AppendCold(nil, TypePing, &Request{ID: 9}),
 		"pong": AppendCold(nil, TypePong, &Request{ID: 9}),
 		"error": AppendCold(nil, TypeError, &Failure{Code: FrameTooLarge,
