@@ -50,14 +50,15 @@ func TestStories(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
-			"ready":    ready,
-			"hold":     hold,
-			"received": received,
-			"ended":    ended,
-			"raw":      raw,
-			"post":     post,
-			"fill":     fill,
-			"token":    token,
+			"ready":     ready,
+			"listening": listening,
+			"hold":      hold,
+			"received":  received,
+			"ended":     ended,
+			"raw":       raw,
+			"post":      post,
+			"fill":      fill,
+			"token":     token,
 		},
 	})
 }
@@ -104,6 +105,19 @@ func ready(ts *testscript.TestScript, _ bool, _ []string) {
 			c.Close()
 		}
 		return err == nil
+	})
+}
+
+// listening FILE makes connections until pushstat, which follows the events of pushd, has written the first of them to FILE.
+func listening(ts *testscript.TestScript, _ bool, args []string) {
+	until(ts, "somebody follows the events", func() bool {
+		c, err := net.Dial("tcp", ts.Getenv("PUSHD_LISTEN"))
+		if err != nil {
+			return false
+		}
+		defer c.Close()
+		out, err := os.ReadFile(ts.MkAbs(args[0]))
+		return err == nil && len(out) > 0
 	})
 }
 

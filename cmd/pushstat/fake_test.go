@@ -123,6 +123,12 @@ func sample(n int) *stats.Snapshot {
 		FDs:           stats.FDs{Used: 123480, Limit: 200000},
 		UptimeSeconds: 93784.5 + 2*float64(n),
 		Goroutines:    17,
+		Latency:       stats.Durations{Count: 5000, P50: 128, P99: 2048, P999: 65536, Max: 1 << 20},
+		Lag:           stats.Durations{Count: 8001, P50: 16, P99: 256, P999: 1024, Max: 4096},
+		HeapBytes:     10 << 20,
+		HeapGoalBytes: 20 << 20,
+		GC:            stats.GC{Cycles: 3, Pauses: stats.Durations{Count: 6, P50: 20, P99: 40, P999: 40, Max: 40}},
+		Kernel:        stats.Kernel{TCPMemBytes: 100 << 20, TCPMemLimit: 2 << 30, TCPSockets: 123470, ListenOverflows: 5},
 		PID:           77,
 		Version:       "1.2.3",
 		Loops: []stats.LoopSnapshot{

@@ -1,14 +1,19 @@
 package main
 
 import (
+	"fmt"
+	"io"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/urfave/cli/v2"
+	"golang.org/x/term"
 
 	"holdfast/cmd/internal/app"
+	"holdfast/cmd/pushstat/tui"
 )
 
 // Bounds of --interval.
@@ -17,9 +22,10 @@ const (
 	maxInterval = time.Hour
 )
 
-const description = `Without --once it prints a line every --interval, as report does. The first line
-comes at once; its rates are "-" (with --json "rates" is null), because a rate
-takes two readings. Each rate is per second, over the time since the line before.
+const description = `On a terminal it shows screens, with ? for their keys. Elsewhere, and with report,
+it prints a line every --interval. The first line comes at once; its rates are
+"-" (with --json "rates" is null), because a rate takes two readings. Each rate
+is per second, over the time since the line before.
 
 Columns: open connections and how many of them are events, stream, poll and ws
 (held) or http (not held); connections accepted and closed, items published,
@@ -45,7 +51,7 @@ type options struct {
 func newApp() *cli.App {
 	a := app.New("pushstat", "show what a running pushd does")
 	app.Share(a)
-	a.UsageText = "pushstat [report] [--interval TIME] [--count N] [--json]\npushstat --once [--json]"
+	a.UsageText = "pushstat [--interval TIME]\npushstat report [--interval TIME] [--count N] [--json]\npushstat --once [--json]\npushstat COMMAND"
 	a.Description = description
 	a.Flags = []cli.Flag{
 		&cli.StringSliceFlag{Name: "socket", Usage: "control socket at `PATH`, which may be a pattern (repeatable; default $PUSHD_SOCKET, else the places where pushd puts it)"},
@@ -55,20 +61,52 @@ func newApp() *cli.App {
 		&cli.BoolFlag{Name: "json", Usage: "print JSON", DisableDefaultText: true},
 		&cli.DurationFlag{Name: "timeout", Usage: "`TIME` to wait for an answer of pushd", Value: 5 * time.Second},
 	}
-	a.Action = action
+	a.Action = screens
 	a.Commands = []*cli.Command{{
 		Name:      "report",
-		Usage:     "print a line every --interval (what pushstat does without a command)",
+		Usage:     "print a line every --interval (what pushstat does where there is no terminal)",
 		UsageText: "pushstat report [--interval TIME] [--count N] [--json]",
 		Action:    action,
-	}}
+	}, connectionsCommand(), channelsCommand(), routesCommand(), closeCommand(), eventsCommand(), recordCommand(), plotCommand()}
 	return a
+}
+
+// screens shows the live screens where there is a terminal for them and nothing else was asked for, and lines elsewhere.
+func screens(c *cli.Context) error {
+	for _, name := range []string{"once", "json", "count"} {
+		if app.Given(c, name) {
+			return action(c)
+		}
+	}
+	if c.NArg() > 0 || c.App.Writer != io.Writer(os.Stdout) || !term.IsTerminal(int(os.Stdout.Fd())) {
+		return action(c)
+	}
+	if err := tui.Usable(os.Stdin, os.Stdout, os.Getenv); err != nil {
+		fmt.Fprintf(c.App.ErrWriter, "pushstat: %v: no screens there, lines instead\n", err)
+		return action(c)
+	}
+	o, err := readOptions(c)
+	if err != nil {
+		return err
+	}
+	return coded(tui.Run(c.Context, tui.Options{Sockets: o.sockets, Interval: o.interval, Timeout: o.timeout}))
 }
 
 func action(c *cli.Context) error {
 	o, err := readOptions(c)
 	if err != nil {
 		return err
+	}
+	if c.NArg() > 0 {
+		hint := ""
+		var names []string
+		for _, cmd := range c.App.Commands {
+			names = append(names, cmd.Name)
+		}
+		if s := app.Suggest(c.Args().First(), names); s != "" {
+			hint = " (did you mean " + s + "?)"
+		}
+		return app.Usagef("unknown argument %q%s", c.Args().First(), hint)
 	}
 	if o.once {
 		return once(c.Context, o, c.App.Writer)
@@ -79,12 +117,6 @@ func action(c *cli.Context) error {
 func readOptions(c *cli.Context) (options, error) {
 	o := options{interval: c.Duration("interval"), count: c.Int("count"), once: c.Bool("once"), json: c.Bool("json"), timeout: c.Duration("timeout")}
 	switch {
-	case c.NArg() > 0:
-		hint := ""
-		if s := app.Suggest(c.Args().First(), []string{"report"}); s != "" {
-			hint = " (did you mean " + s + "?)"
-		}
-		return o, app.Usagef("unknown argument %q%s", c.Args().First(), hint)
 	case o.interval < minInterval || o.interval > maxInterval:
 		return o, app.Usagef("--interval: %v is out of range, %v to 1h are allowed", o.interval, minInterval)
 	case app.Given(c, "count") && o.count < 1:

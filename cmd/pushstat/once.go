@@ -82,7 +82,12 @@ func printBlock(out io.Writer, i int, r *reading, several bool) error {
 	fmt.Fprintf(w, "delivered\t%d, %s written\n", s.Delivered, byteSize(int64(s.BytesOut)))
 	fmt.Fprintf(w, "dropped\t%s\n", byReason(s.Dropped))
 	fmt.Fprintf(w, "queued\t%s\n", byteSize(s.QueuedBytes))
+	fmt.Fprintf(w, "latency\t%s (from an item's arrival to the write)\n", durations(&s.Latency))
+	fmt.Fprintf(w, "loop lag\t%s\n", durations(&s.Lag))
 	fmt.Fprintf(w, "memory\t%s resident, %s of it heap and stacks\n", byteSize(s.RSSBytes), byteSize(s.RSSAnonBytes))
+	if s.HeapGoalBytes > 0 { // an older pushd does not say
+		printSystem(w, s)
+	}
 	fmt.Fprintf(w, "open files\t%d of %d\n", s.FDs.Used, s.FDs.Limit)
 	fmt.Fprintf(w, "cpu\t%.1f s\n", s.CPUSeconds)
 	fmt.Fprintf(w, "goroutines\t%d\n", s.Goroutines)
@@ -90,6 +95,17 @@ func printBlock(out io.Writer, i int, r *reading, several bool) error {
 		return err
 	}
 	return printLoops(out, s.Loops)
+}
+
+// printSystem prints what the runtime and the kernel say.
+func printSystem(w io.Writer, s *stats.Snapshot) {
+	pauses := ""
+	if s.GC.Pauses.Count > 0 {
+		pauses = ", pauses " + durations(&s.GC.Pauses)
+	}
+	fmt.Fprintf(w, "heap\t%s, collected at %s; %d collections%s\n", byteSize(s.HeapBytes), byteSize(s.HeapGoalBytes), s.GC.Cycles, pauses)
+	k := s.Kernel
+	fmt.Fprintf(w, "host's tcp\t%s of %s, %d sockets, %d listen overflows\n", byteSize(k.TCPMemBytes), byteSize(k.TCPMemLimit), k.TCPSockets, k.ListenOverflows)
 }
 
 func printLoops(out io.Writer, loops []stats.LoopSnapshot) error {
@@ -103,6 +119,14 @@ func printLoops(out io.Writer, loops []stats.LoopSnapshot) error {
 			byteSize(int64(l.BytesOut)), byteSize(l.QueuedBytes), l.Batches, l.Walks)
 	}
 	return w.Flush()
+}
+
+// durations writes the quantiles of all since the start.
+func durations(d *stats.Durations) string {
+	if d.Count == 0 {
+		return "-"
+	}
+	return fmt.Sprintf("p50 %s, p99 %s, p99.9 %s, max %s", latency(d.P50, d.Count), latency(d.P99, d.Count), latency(d.P999, d.Count), latency(d.Max, d.Count))
 }
 
 // byReason writes the sum of the counters, and in parentheses each, the largest first.

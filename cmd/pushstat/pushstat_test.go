@@ -28,7 +28,11 @@ func pushstat(t *testing.T, args ...string) (code int, stdout, stderr string) {
 }
 
 func TestHelpTexts(t *testing.T) {
-	for name, args := range map[string][]string{"help.txt": {"--help"}, "help-report.txt": {"report", "-h"}} {
+	for name, args := range map[string][]string{
+		"help.txt": {"--help"}, "help-report.txt": {"report", "-h"}, "help-connections.txt": {"connections", "-h"},
+		"help-channels.txt": {"channels", "-h"}, "help-routes.txt": {"routes", "-h"}, "help-close.txt": {"close", "-h"},
+		"help-events.txt": {"events", "-h"},
+	} {
 		code, stdout, stderr := pushstat(t, args...)
 		if code != app.OK || stderr != "" {
 			t.Errorf("%v: exit %d, stderr %q", args, code, stderr)

@@ -64,7 +64,7 @@ func total(m map[string]uint64) uint64 {
 }
 
 // sum adds up readings of several pushd. A channel that two of them have counts twice. It has no PID, its uptime is that
-// of the oldest, and it has rates as soon as one of them has.
+// of the oldest, and it has rates as soon as one of them has. What the kernel says is about the host, and not added up.
 func sum(readings []*reading) *reading {
 	out := &reading{labels: labels{Sockets: len(readings)},
 		Snapshot: &stats.Snapshot{Closed: make(map[string]uint64), Dropped: make(map[string]uint64)}}
@@ -114,6 +114,17 @@ func addSnapshot(t, s *stats.Snapshot) {
 	t.RSSBytes += s.RSSBytes
 	t.RSSAnonBytes += s.RSSAnonBytes
 	t.CPUSeconds += s.CPUSeconds
+	t.Latency.Merge(s.Latency)
+	t.Walk.Merge(s.Walk)
+	t.Lag.Merge(s.Lag)
+	t.HeapBytes += s.HeapBytes
+	t.HeapGoalBytes += s.HeapGoalBytes
+	t.GC.Cycles += s.GC.Cycles
+	t.GC.Pauses.Merge(s.GC.Pauses)
+	t.Kernel = kernelOf(t.Kernel, s.Kernel)
+	t.Limits.MaxConnections += s.Limits.MaxConnections
+	t.Limits.MaxQueued = max(t.Limits.MaxQueued, s.Limits.MaxQueued)
+	t.Limits.QueueMemory += s.Limits.QueueMemory
 	t.FDs.Used += s.FDs.Used
 	t.FDs.Limit += s.FDs.Limit
 	t.UptimeSeconds = max(t.UptimeSeconds, s.UptimeSeconds)
@@ -124,6 +135,16 @@ func addSnapshot(t, s *stats.Snapshot) {
 		t.Version = "several"
 	}
 	t.Loops = append(t.Loops, s.Loops...)
+}
+
+// kernelOf is what two pushd, most likely on the same host, say about it: each figure is the kernel's, for both.
+func kernelOf(a, b stats.Kernel) stats.Kernel {
+	return stats.Kernel{
+		TCPMemBytes: max(a.TCPMemBytes, b.TCPMemBytes), TCPMemPressure: max(a.TCPMemPressure, b.TCPMemPressure),
+		TCPMemLimit: max(a.TCPMemLimit, b.TCPMemLimit), TCPSockets: max(a.TCPSockets, b.TCPSockets),
+		TCPOrphans: max(a.TCPOrphans, b.TCPOrphans), TCPTimeWait: max(a.TCPTimeWait, b.TCPTimeWait),
+		ListenOverflows: max(a.ListenOverflows, b.ListenOverflows), ListenDrops: max(a.ListenDrops, b.ListenDrops),
+	}
 }
 
 // reasons lists the keys of a map of counters, the most frequent first.

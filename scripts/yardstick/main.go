@@ -37,6 +37,7 @@ var sections = []struct {
 	{"history", "what it costs a publisher that channels keep 100 items", history},
 	{"proxied", "streams that a backend has held", proxied},
 	{"latency", "1,000 channels x 15, 200 messages a second: publish to receive", latency},
+	{"watching", "CPU for deliveries while somebody watches, against nobody", watching},
 	{"neighbour", "the wait of an answer behind mass events", neighbour},
 }
 

@@ -1,0 +1,77 @@
+package tui
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"testing"
+	"time"
+
+	tea "charm.land/bubbletea/v2"
+)
+
+// helperEnv makes the test binary show the screens in place of running tests: "run" as pushstat does, "fault" with a view
+// that panics when it is drawn, "fetch-fault" with one whose question panics. Tests under tmux start it.
+const helperEnv = "TUI_TEST_HELPER"
+
+// TestMain fails when a test leaves a goroutine behind.
+func TestMain(m *testing.M) {
+	if kind := os.Getenv(helperEnv); kind != "" {
+		os.Exit(helper(kind))
+	}
+	before := runtime.NumGoroutine()
+	code := m.Run()
+	if builtIn != "" {
+		os.RemoveAll(builtIn) //nolint:errcheck // of the system's directory for such files
+	}
+	if f := flag.Lookup("test.fuzz"); f != nil && f.Value.String() != "" {
+		os.Exit(code) // fuzzing leaves a goroutine of its own
+	}
+	deadline := time.Now().Add(5 * time.Second)
+	for runtime.NumGoroutine() > before && time.Now().Before(deadline) {
+		time.Sleep(10 * time.Millisecond) // goroutines that were told to end need a moment
+	}
+	if n := runtime.NumGoroutine(); n > before && code == 0 {
+		buf := make([]byte, 1<<20)
+		fmt.Fprintf(os.Stderr, "%d goroutines at the end, %d at the start:\n%s\n", n, before, buf[:runtime.Stack(buf, true)])
+		code = 1
+	}
+	os.Exit(code)
+}
+
+// helper shows the screens of the sockets in $SOCKETS.
+func helper(kind string) int {
+	o := Options{Sockets: filepath.SplitList(os.Getenv("SOCKETS")), Interval: 100 * time.Millisecond, Timeout: 2 * time.Second}
+	if err := Usable(os.Stdin, os.Stdout, os.Getenv); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	o.setDefaults()
+	m := newModel(context.Background(), o, dialPushd)
+	switch kind {
+	case "fault":
+		m.views[1] = faultyView{}
+	case "fetch-fault":
+		m.views[1] = faultyQuestion{}
+	}
+	if err := m.run(o); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return 0
+}
+
+// faultyView panics when it is drawn.
+type faultyView struct{ overview }
+
+func (faultyView) body(*model, int, int) []line { panic("a fault in a view") }
+
+// faultyQuestion panics on a goroutine beside the program's.
+type faultyQuestion struct{ overview }
+
+func (faultyQuestion) show(m *model) tea.Cmd {
+	return askAll(m, m.nodes, func(context.Context, pushd) (int, error) { panic("a fault in a question") }, nil)
+}
