@@ -23,10 +23,16 @@ const (
 )
 
 var groupTitles = map[string]string{
-	sysprep.GroupMemory:  "Memory",
-	sysprep.GroupFiles:   "Open files",
-	sysprep.GroupEpoll:   "Epoll",
-	sysprep.GroupNetwork: "Network",
+	sysprep.GroupMemory:   "Memory",
+	sysprep.GroupFiles:    "Open files",
+	sysprep.GroupEpoll:    "Epoll",
+	sysprep.GroupAccept:   "New connections",
+	sysprep.GroupBuffers:  "Buffers",
+	sysprep.GroupLife:     "Lifetimes",
+	sysprep.GroupPorts:    "Ports",
+	sysprep.GroupTables:   "Tables of the kernel",
+	sysprep.GroupService:  "Service",
+	sysprep.GroupEvidence: "Evidence since boot",
 }
 
 var badges = map[sysprep.Outcome]struct {
@@ -42,29 +48,36 @@ var badges = map[sysprep.Outcome]struct {
 // report is the human form of a Report in the making.
 type report struct {
 	bytes.Buffer
-	idWidth      int // of the widest id
-	currentWidth int // of the widest current value
+	idWidth int // of the widest id
 }
 
-// writeReport writes r for a reader, in groups: a line for each check, and below those that are not ok what to do.
-func writeReport(w io.Writer, r sysprep.Report, colored bool) error {
+// setColours turns the colours of the badges on or off.
+func setColours(on bool) {
 	for _, b := range badges {
-		if colored {
+		if on {
 			b.color.EnableColor()
 		} else {
 			b.color.DisableColor()
 		}
 	}
+}
+
+// writeReport writes r for a reader, in groups: a line for each check, and below those that are not ok what to do. head
+// is a line about what was looked at, or "".
+func writeReport(w io.Writer, r sysprep.Report, head string, colored bool) error {
+	setColours(colored)
 	out := &report{}
 	for _, f := range r.Checks {
 		out.idWidth = max(out.idWidth, len(f.ID))
-		out.currentWidth = max(out.currentWidth, len(value(f.Current, f.Unit)))
 	}
 	kernel := "unknown kernel"
 	if r.Kernel != "" {
 		kernel = "Linux " + app.Printable(r.Kernel)
 	}
-	out.wrapped(0, fmt.Sprintf("%s connections, role %s, %s", grouped(strconv.FormatInt(r.N, 10)), r.Role, kernel))
+	out.wrapped(0, fmt.Sprintf("%s connections, role %s, %s", count(r.N), r.Role, kernel))
+	if head != "" {
+		out.wrapped(0, app.Printable(head))
+	}
 	group := ""
 	for _, f := range r.Checks {
 		if f.Group != group {
@@ -78,31 +91,52 @@ func writeReport(w io.Writer, r sysprep.Report, colored bool) error {
 	return err
 }
 
+// finding writes a line, and below it what is worth saying.
 func (out *report) finding(f sysprep.Finding) {
-	b := badges[f.Outcome]
-	relation := "->"
-	if f.Outcome == sysprep.OK {
-		relation = ">="
-	}
-	values := fmt.Sprintf("%*s %s %s", out.currentWidth, value(f.Current, f.Unit), relation, value(f.Wanted, f.Unit))
-	if f.Outcome == sysprep.Skip {
+	values := app.Printable(value(f.Current, f.Unit))
+	switch {
+	case f.Outcome == sysprep.Skip:
 		values = "not checked"
+	case f.Outcome != sysprep.OK:
+		values += " -> " + app.Printable(value(f.Wanted, f.Unit))
+	case f.Wanted != f.Current && isNumbers(f.Current) && isNumbers(f.Wanted):
+		values += " >= " + app.Printable(value(f.Wanted, f.Unit))
 	}
 	head := fmt.Sprintf("%-*s  ", out.idWidth, f.ID)
-	if bodyColumn+len(head)+len(values) > width {
-		head = f.ID + "\n" + strings.Repeat(" ", bodyColumn)
-		values = strings.TrimLeft(values, " ")
+	b := badges[f.Outcome]
+	lines := []string{head + values}
+	if bodyColumn+len(head)+utf8.RuneCountInString(values) > width {
+		lines = append([]string{f.ID}, breakValues(values)...)
 	}
-	fmt.Fprintf(out, "  %s  %s%s\n", b.color.Sprint(b.text), head, values)
+	fmt.Fprintf(out, "  %s  %s\n", b.color.Sprint(b.text), strings.TrimRight(lines[0], " "))
+	for _, line := range lines[1:] {
+		fmt.Fprintf(out, "%*s%s\n", bodyColumn, "", line)
+	}
+	if f.Note != "" {
+		out.wrapped(bodyColumn, grouped(app.Printable(f.Note)))
+	}
 	if f.Outcome == sysprep.OK {
 		return
 	}
 	out.wrapped(bodyColumn, grouped(app.Printable(f.Why)))
 	if f.Formula != "" {
-		out.labelled("wanted", grouped(f.Formula))
+		out.labelled("wanted", grouped(app.Printable(f.Formula)))
 	}
 	out.remedy("now", f.FixNow)
 	out.remedy("for good", f.FixForGood)
+}
+
+// breakValues puts what is wanted on a line of its own, where both do not fit.
+func breakValues(values string) []string {
+	if bodyColumn+utf8.RuneCountInString(values) <= width {
+		return []string{values}
+	}
+	for _, arrow := range []string{" -> ", " >= "} {
+		if current, wanted, ok := strings.Cut(values, arrow); ok {
+			return []string{current, strings.TrimSpace(arrow) + " " + wanted}
+		}
+	}
+	return []string{values}
 }
 
 // remedy writes lines that are meant to be pasted, so they are never broken; only a long path makes one wider than the
@@ -119,13 +153,15 @@ func (out *report) remedy(label, text string) {
 
 // verdict writes whether the host is ready, the counts and, in the last line, the capacity.
 func (out *report) verdict(r sysprep.Report) {
-	skipped := r.Count(sysprep.Skip)
+	skipped, some := r.Count(sysprep.Skip), len(r.Checks) < len(sysprep.Checks())
 	ready, proviso := "Ready", ""
 	switch {
 	case r.Count(sysprep.Fail) > 0:
 		ready = "Not ready"
 	case r.Capacity != nil && *r.Capacity < r.N:
 		proviso = " once the warnings are heeded"
+	case some:
+		proviso = " as far as these checks go"
 	case skipped > 0:
 		proviso = " as far as could be checked"
 	}
@@ -139,21 +175,46 @@ func (out *report) verdict(r sysprep.Report) {
 		}
 	}
 	out.WriteString("\n")
-	out.wrapped(0, fmt.Sprintf("%s for %s connections%s: %s",
-		ready, grouped(strconv.FormatInt(r.N, 10)), proviso, strings.Join(counts, ", ")))
-	if skipped > 0 && r.Capacity != nil {
+	out.assumed(r)
+	out.wrapped(0, fmt.Sprintf("%s for %s connections%s: %s", ready, count(r.N), proviso, strings.Join(counts, ", ")))
+	if some && r.Capacity != nil {
+		out.WriteString("The capacity is by these checks alone.\n")
+	} else if skipped > 0 && r.Capacity != nil {
 		out.WriteString("The capacity leaves out what was skipped.\n")
 	}
-	switch {
-	case r.Capacity != nil:
-		fmt.Fprintf(out, "Capacity: %s connections, limited first by %s\n",
-			grouped(strconv.FormatInt(*r.Capacity, 10)), *r.FirstLimit)
-	case skipped > 0:
-		out.WriteString("Capacity: unknown\n")
-	default:
-		fmt.Fprintf(out, "Capacity: more than %s connections\n", grouped(strconv.Itoa(sysprep.MaxN)))
+	if len(r.Limits) > 1 { // the last line has the first
+		var next []string
+		for _, l := range r.Limits[1:min(len(r.Limits), 1+nextLimits)] {
+			next = append(next, fmt.Sprintf("%s at %s", l.ID, count(l.Holds)))
+		}
+		out.wrapped(0, "The next limits: "+strings.Join(next, ", "))
+	}
+	out.lastLine(r)
+}
+
+// assumed writes the figures that nobody has measured.
+func (out *report) assumed(r sysprep.Report) {
+	if len(r.Assumed) > 0 {
+		out.wrap("Assumed: ", grouped(app.Printable(strings.Join(r.Assumed, "; "))))
 	}
 }
+
+// lastLine writes how many connections the host holds as it stands.
+func (out *report) lastLine(r sysprep.Report) {
+	switch {
+	case r.Capacity != nil:
+		fmt.Fprintf(out, "Capacity: %s connections, limited first by %s\n", count(*r.Capacity), *r.FirstLimit)
+	case r.Count(sysprep.Skip) > 0:
+		out.WriteString("Capacity: unknown\n")
+	case len(r.Checks) < len(sysprep.Checks()):
+		out.WriteString("Capacity: none of these checks bounds it\n")
+	default:
+		fmt.Fprintf(out, "Capacity: more than %s connections\n", count(sysprep.MaxN))
+	}
+}
+
+// count prints a number with its thousands parted.
+func count(n int64) string { return grouped(strconv.FormatInt(n, 10)) }
 
 // wrapped writes text from a column on, broken between words.
 func (out *report) wrapped(column int, text string) {
@@ -188,7 +249,15 @@ func value(s, unit string) string {
 	if n, err := strconv.ParseInt(s, 10, 64); err == nil && unit == sysprep.UnitBytes {
 		return fmt.Sprintf("%.2f GiB", float64(n)/(1<<30))
 	}
+	if strings.Contains(s, " ") && isNumbers(s) {
+		return s // as the kernel has them, to be pasted
+	}
 	return grouped(s)
+}
+
+// isNumbers reports whether s is numbers, parted by spaces, or unlimited, which is more than any.
+func isNumbers(s string) bool {
+	return s == "unlimited" || s != "" && strings.Trim(s, "0123456789 ") == ""
 }
 
 // longNumber is a number of more than three digits that is no part of a word, a path or a fraction.

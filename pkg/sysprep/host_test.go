@@ -27,18 +27,44 @@ func TestOpenNeedsProc(t *testing.T) {
 }
 
 func TestOpenFindsThePageSizeOfACopy(t *testing.T) {
-	for dir, want := range map[string]int64{
-		"testdata/arm64":  65_536,
-		"testdata/debian": int64(os.Getpagesize()), // shows none
-		"/":               int64(os.Getpagesize()),
-	} {
+	copied := t.TempDir()
+	if err := os.CopyFS(copied, hostFiles(t, "arm64")); err != nil {
+		t.Fatal(err)
+	}
+	plain := t.TempDir() // shows no page size
+	if err := os.CopyFS(plain, hostFiles(t, "linux-6.18")); err != nil {
+		t.Fatal(err)
+	}
+	for dir, want := range map[string]int64{copied: 65_536, plain: int64(os.Getpagesize()), "/": int64(os.Getpagesize())} {
 		h, err := Open(dir)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if h.pageBytes != want {
-			t.Errorf("Open(%q) has pages of %d bytes, want %d", dir, h.pageBytes, want)
+		if h.pageBytes != want || h.Live() != (dir == "/") {
+			t.Errorf("Open(%q) has pages of %d bytes, live %v, want %d", dir, h.pageBytes, h.Live(), want)
 		}
+	}
+}
+
+// A link of a copy does not lead to this machine's own files.
+func TestCopiesKeepToThemselves(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.MkdirAll(filepath.Join(dir, "proc/sys/fs"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	outside := filepath.Join(t.TempDir(), "nr_open")
+	if err := os.WriteFile(outside, []byte("9999999\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(outside, filepath.Join(dir, "proc/sys/fs/nr_open")); err != nil {
+		t.Fatal(err)
+	}
+	h, err := Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if f := one(t, h, "fs.nr_open", Target{N: 1000}); f.Outcome != Skip {
+		t.Errorf("fs.nr_open behind a link out of the copy is %s (%s), want skip", f.Outcome, f.Current)
 	}
 }
 
@@ -118,7 +144,7 @@ func TestParseOpenFiles(t *testing.T) {
 	}
 }
 
-func TestMemoryLimitFiles(t *testing.T) {
+func TestLimitFiles(t *testing.T) {
 	tests := []struct {
 		in   string
 		want []string
@@ -130,25 +156,24 @@ func TestMemoryLimitFiles(t *testing.T) {
 			"sys/fs/cgroup/unified/a/b/memory.max", "sys/fs/cgroup/unified/a/memory.max", "sys/fs/cgroup/unified/memory.max"}},
 		{"5:cpu:/x\n4:pids,memory:/docker/1", []string{
 			"sys/fs/cgroup/memory/docker/1/memory.limit_in_bytes", "sys/fs/cgroup/memory/docker/memory.limit_in_bytes",
-			"sys/fs/cgroup/memory/memory.limit_in_bytes"}},
+			"sys/fs/cgroup/memory/memory.limit_in_bytes", "sys/fs/cgroup/pids,memory/docker/1/memory.limit_in_bytes",
+			"sys/fs/cgroup/pids,memory/docker/memory.limit_in_bytes", "sys/fs/cgroup/pids,memory/memory.limit_in_bytes"}},
 		{"4:memory:/../../etc", []string{ // a path never leaves its hierarchy
 			"sys/fs/cgroup/memory/etc/memory.limit_in_bytes", "sys/fs/cgroup/memory/memory.limit_in_bytes"}},
 	}
 	for _, tt := range tests {
-		if got := memoryLimitFiles(tt.in); !slices.Equal(got, tt.want) {
-			t.Errorf("memoryLimitFiles(%q) = %q, want %q", tt.in, got, tt.want)
+		if got := limitFiles(tt.in, memoryController); !slices.Equal(got, tt.want) {
+			t.Errorf("limitFiles(%q) = %q, want %q", tt.in, got, tt.want)
 		}
 	}
 }
 
 func FuzzProc(f *testing.F) {
-	for _, dir := range []string{"debian", "container", "arm64"} {
-		for _, name := range []string{"status", "limits", "cgroup"} {
-			b, err := os.ReadFile(filepath.Join("testdata", dir, "proc/self", name))
-			if err != nil {
-				f.Fatal(err)
+	for _, host := range []string{"linux-4.19", "container-v1", "arm64", "tuned"} {
+		for name, file := range hostFiles(f, host) {
+			if !strings.HasPrefix(name, "proc/sys/") {
+				f.Add(string(file.Data))
 			}
-			f.Add(string(b))
 		}
 	}
 	f.Fuzz(func(t *testing.T, s string) {
@@ -161,9 +186,32 @@ func FuzzProc(f *testing.F) {
 		if n, ok := parsePageBytes(s); ok && n <= 0 {
 			t.Errorf("parsePageBytes(%q) = %d", s, n)
 		}
-		for _, name := range memoryLimitFiles(s) {
+		if socket, epoll, ok := parseSlabs(s, 4096); ok && (socket < 1000 || epoll < 1) {
+			t.Errorf("parseSlabs(%q) = %d, %d", s, socket, epoll)
+		}
+		if st, err := parseSockstat(s); err == nil && min(st.inUse, st.orphans, st.timeWait, st.allocated, st.pages) < 0 {
+			t.Errorf("parseSockstat(%q) = %+v", s, st)
+		}
+		if n, err := parseSoftnet(s); err == nil && min(n.processed, n.dropped, n.squeezed) < 0 {
+			t.Errorf("parseSoftnet(%q) = %+v", s, n)
+		}
+		if n, err := countPorts(s, 1024, 65_535); err == nil && n < 0 {
+			t.Errorf("countPorts(%q) = %d", s, n)
+		}
+		if d, ok := parseTimespan(s); ok && d < 0 {
+			t.Errorf("parseTimespan(%q) = %v", s, d)
+		}
+		if v := parseRelease(s); v.major < 0 || v.minor < 0 {
+			t.Errorf("parseRelease(%q) = %v", s, v)
+		}
+		if err := parseCounters(counters{}, s); err == nil && !strings.Contains(s, "\n") {
+			t.Errorf("parseCounters(%q) takes one line for a pair", s)
+		}
+		parseReadOnly(s)
+		parseProperties(s)
+		for _, name := range limitFiles(s, memoryController) {
 			if !strings.HasPrefix(name, "sys/fs/cgroup/") {
-				t.Errorf("memoryLimitFiles(%q) leaves the hierarchy: %q", s, name)
+				t.Errorf("limitFiles(%q) leaves the hierarchy: %q", s, name)
 			}
 		}
 	})

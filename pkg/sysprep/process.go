@@ -67,14 +67,34 @@ type rlimit struct {
 	soft, hard int64
 }
 
-// openFiles reads RLIMIT_NOFILE of the process that checks. Go has raised the soft limit to the hard one by then, as
-// it has in pushd; a copy of another process's limits shows both as they were.
-func (h *Host) openFiles() (rlimit, error) {
-	limits, err := h.text("proc/self/limits")
+// procDir is the directory of the target's process, below the root.
+func (t Target) procDir() string {
+	if t.PID == 0 {
+		return "proc/self"
+	}
+	return "proc/" + strconv.Itoa(t.PID)
+}
+
+// HasProcess reports whether there is a process with the number.
+func (h *Host) HasProcess(pid int) bool { return h.exists("proc/" + strconv.Itoa(pid)) }
+
+// openFiles reads RLIMIT_NOFILE of a process. In the one that checks, Go has raised the soft limit to the hard one by
+// then, as it has in pushd; another process's limits show both as they are.
+func (h *Host) openFiles(t Target) (rlimit, error) {
+	limits, err := h.text(t.procDir() + "/limits")
 	if err != nil {
 		return rlimit{}, err
 	}
 	return parseOpenFiles(limits)
+}
+
+// listeners is the number of listening sockets for each address of pushd: one for each of its loops, which are as many
+// as the CPUs that it may use.
+func (h *Host) listeners(t Target) int64 {
+	if t.Pushd != nil && t.Pushd.Loops > 0 {
+		return int64(t.Pushd.Loops) * t.workers()
+	}
+	return int64(max(1, h.process().cpus)) * t.workers()
 }
 
 func parseOpenFiles(limits string) (rlimit, error) {

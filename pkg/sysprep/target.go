@@ -8,32 +8,140 @@ import (
 	"strings"
 )
 
-// RoleServer is the role of a host that holds the connections of clients.
-const RoleServer = "server"
+// Role is what a host does with the connections.
+type Role string
+
+// The roles.
+const (
+	RoleServer  Role = "server"  // it holds the connections of clients
+	RoleLoadgen Role = "loadgen" // it opens them
+	RoleBoth    Role = "both"    // it does both over the loopback interface, as a test does
+)
+
+var roles = []Role{RoleServer, RoleLoadgen, RoleBoth}
+
+// ParseRole reads the name of a role.
+func ParseRole(s string) (Role, error) {
+	for _, r := range roles {
+		if s == string(r) {
+			return r, nil
+		}
+	}
+	err := fmt.Errorf("%.40q is no role; there are server, loadgen and both", s)
+	names := make([]string, len(roles))
+	for i, r := range roles {
+		names[i] = string(r)
+	}
+	if near := nearest(s, names); near != "" {
+		err = fmt.Errorf("%w (did you mean %s?)", err, near)
+	}
+	return "", err
+}
 
 // MaxN is the highest number of connections that the formulas are worked out for.
 const MaxN = 1_000_000_000
 
-// What pushd brings to the formulas.
+// What the formulas assume where nobody says better.
 const (
-	userBytes   = 200 // pushd's own memory for an idle connection: its budget for events, streams and WebSockets
-	queuedPages = 1   // pages that a message in flight to a connection holds, up to about 2,700 bytes of it
-	rampSeconds = 60  // all clients are expected back within this time
+	DefaultMsgBytes = 1000            // a message to all, with its framing
+	DefaultUnit     = "pushd.service" // the unit that the remedies name
+	userBytes       = 80              // pushd's own memory for an idle connection; 272 where each has a channel of its own
+	loadgenBytes    = 400             // the load generator's own memory for a connection
+	rampSeconds     = 60              // all clients are expected back within this time
 )
 
-// Target is what the host shall carry in the role of RoleServer.
+// Target is what the host shall carry. The zero value of every field but N will do.
 type Target struct {
-	N int64 // connections at the same time, 1 to MaxN
+	N        int64 // connections at the same time, 1 to MaxN
+	Role     Role  // "" means RoleServer
+	Workers  int   // processes that share them; 0 means 1
+	Rate     int64 // new connections a second at the peak; 0 means N/60
+	MsgBytes int64 // bytes of a message to all, with its framing; 0 means DefaultMsgBytes
+
+	// The addresses of a load generator: it has Sources*Destinations*Ports times the local ports. 0 means 1.
+	Sources, Destinations, Ports int
+
+	PID  int    // the process that is judged; 0 means the one that checks
+	Unit string // the systemd unit that is judged; "" means none
+
+	Pushd *Pushd // what a running pushd said about itself; nil when none was asked
 }
 
-// connectRate is the expected peak of new connections a second.
-func (t Target) connectRate() int64 {
-	return (t.N + rampSeconds - 1) / rampSeconds
+// Pushd is what a running pushd knows better than any assumption.
+type Pushd struct {
+	PID            int
+	Loops          int
+	Connections    int64
+	MaxConnections int64 // what it accepts at most; 0 when it did not say
+
+	// UserBytes is its own memory for each of its connections, or 0 when it holds too few of them to tell.
+	UserBytes int64
+}
+
+// role is Role, with its default.
+func (t Target) role() Role {
+	if t.Role == "" {
+		return RoleServer
+	}
+	return t.Role
+}
+
+// serves reports whether the host holds connections of clients, and opens whether it makes them.
+func (t Target) serves() bool { return t.role() != RoleLoadgen }
+func (t Target) opens() bool  { return t.role() != RoleServer }
+
+// with is the same target for n connections. A rate that was given stays.
+func (t Target) with(n int64) Target {
+	t.N = n
+	return t
+}
+
+// ends is how many ends of a connection are on this host: both of them in RoleBoth.
+func (t Target) ends() int64 {
+	if t.role() == RoleBoth {
+		return 2
+	}
+	return 1
+}
+
+// sockets is the number of sockets on the host for the connections.
+func (t Target) sockets() int64 { return t.N * t.ends() }
+
+// workers is Workers, with its default.
+func (t Target) workers() int64 { return int64(max(1, t.Workers)) }
+
+// perProcess is the number of connections in one process.
+func (t Target) perProcess() int64 { return ceilDiv(t.N, t.workers()) }
+
+// rate is the expected peak of new connections a second, and of closes when many leave at once.
+func (t Target) rate() int64 {
+	if t.Rate > 0 {
+		return t.Rate
+	}
+	return ceilDiv(t.N, rampSeconds)
+}
+
+// msgBytes is MsgBytes, with its default.
+func (t Target) msgBytes() int64 {
+	if t.MsgBytes > 0 {
+		return t.MsgBytes
+	}
+	return DefaultMsgBytes
+}
+
+// tuples is the number of connections that one local port of a load generator can be used for.
+func (t Target) tuples() int64 {
+	return int64(max(1, t.Sources)) * int64(max(1, t.Destinations)) * int64(max(1, t.Ports))
 }
 
 // fdsNeeded is the RLIMIT_NOFILE that one process needs to hold n connections: 2% and 1,024 more.
 func fdsNeeded(n int64) int64 {
 	return ceilPercent(n, 102) + 1024
+}
+
+// ceilDiv is a/b rounded up.
+func ceilDiv(a, b int64) int64 {
+	return (a + b - 1) / b
 }
 
 // ceilPercent is percent/100 of n, rounded up.

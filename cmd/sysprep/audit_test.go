@@ -1,0 +1,98 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"holdfast/cmd/internal/app"
+	"holdfast/cmd/internal/golden"
+	"holdfast/pkg/sysprep"
+)
+
+func TestAuditOfPublishedTunings(t *testing.T) {
+	for _, name := range sysprep.Published() {
+		code, out, errOut := sysprepOut("audit", name, "-n", "1M", "--root", fixture(t, "linux-6.18"))
+		if code != app.Failed || errOut != "" {
+			t.Errorf("%s: exit code %d, stderr %q", name, code, errOut)
+		}
+		golden.Check(t, "audit-"+name+".txt", out)
+	}
+	code, out, errOut := sysprepOut("audit", "netty", "-n", "1M", "--json", "--root", fixture(t, "linux-6.18"))
+	if code != app.Failed || errOut != "" {
+		t.Errorf("as JSON: exit code %d, stderr %q", code, errOut)
+	}
+	golden.Check(t, "audit-netty.json", out)
+	var a sysprep.Audit
+	if err := json.Unmarshal([]byte(out), &a); err != nil || len(a.Lines) == 0 || a.Count(sysprep.Harms) != 3 {
+		t.Errorf("as JSON: %v, %d lines, %d harm", err, len(a.Lines), a.Count(sysprep.Harms))
+	}
+}
+
+const ownTuning = "# mine\r\nnet.core.somaxconn = 65535\r\n-net.ipv4.tcp_tw_recycle = 1\r\n\r\nnet/ipv4/tcp_tw_reuse=1\r\n"
+
+func TestAuditOfAFile(t *testing.T) {
+	root := fixture(t, "linux-6.18")
+	t.Chdir(t.TempDir())
+	if err := os.WriteFile("mine.conf", []byte(ownTuning), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	code, out, errOut := sysprepOut("audit", "mine.conf", "-n", "1M", "--root", root)
+	if code != app.OK || errOut != "" {
+		t.Errorf("exit code %d, stderr %q, want %d: nothing harms", code, errOut, app.OK)
+	}
+	golden.Check(t, "audit-file.txt", out)
+
+	var std, stdErr bytes.Buffer
+	a := newApp()
+	a.Reader, a.Writer, a.ErrWriter = strings.NewReader(ownTuning), &std, &stdErr
+	code = app.Run(context.Background(), a, []string{"sysprep", "audit", "-", "-n", "1M", "--root", root})
+	want := strings.ReplaceAll(strings.Replace(out, "mine.conf", "standard input", 1), "\n", " ")
+	if got := strings.ReplaceAll(std.String(), "\n", " "); code != app.OK || got != want {
+		t.Errorf("standard input: exit code %d, stderr %q\n%s", code, stdErr.String(), std.String())
+	}
+}
+
+// What is no file of kernel settings is named as what it is, and nothing is judged.
+func TestAuditOfWhatIsNone(t *testing.T) {
+	dir := t.TempDir()
+	write := func(name, text string) string {
+		file := filepath.Join(dir, name)
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return file
+	}
+	big := write("big", "")
+	if err := os.Truncate(big, 100<<20); err != nil { // sparse
+		t.Fatal(err)
+	}
+	empty, words := write("empty", "# nothing\n"), write("words", strings.Repeat("one two\n", 8))
+	binary := write("binary", "\x7fELF\x02\x01\x01\x00")
+	escape := write("escape", "\x1b[2J = 1\n")
+	tests := []struct{ file, want string }{
+		{dir, dir + " is a directory; name one of its files\n"},
+		{filepath.Join(dir, "missing"), "read " + dir + "/missing: no such file or directory\n"},
+		{empty, "there is no kernel setting in " + empty + "\n"},
+		{big, big + " has more than 1024 KiB, which no file of kernel settings has\n"},
+		{binary, binary + ":1: not text\n"},
+		{escape, escape + ":1: not text\n"},
+		{words, strings.Repeat(words+":N: \"one two\" is no assignment\n", 5) + "and 3 more lines are no settings in the syntax of sysctl.d\n"},
+	}
+	for _, tt := range tests {
+		for i := 1; strings.Contains(tt.want, ":N:"); i++ {
+			tt.want = strings.Replace(tt.want, ":N:", ":"+string(rune('0'+i))+":", 1)
+		}
+		code, out, errOut := sysprepOut("audit", tt.file, "-n", "1M", "--root", fixture(t, "linux-6.18"))
+		if code != app.NotThere || out != "" || errOut != "sysprep: "+tt.want {
+			t.Errorf("%s: exit code %d, stdout %q, stderr %q; want %d, nothing, %q", filepath.Base(tt.file), code, out, errOut, app.NotThere, tt.want)
+		}
+	}
+	if code, _, errOut := sysprepOut("audit", "netty", "-n", "1M", "--root", dir); code != app.NotThere || !strings.Contains(errOut, "there is no proc directory") {
+		t.Errorf("without proc: exit code %d, stderr %q", code, errOut)
+	}
+}

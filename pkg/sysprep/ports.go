@@ -1,0 +1,125 @@
+package sysprep
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+)
+
+var portChecks = []Check{
+	{ID: "net.ipv4.ip_local_port_range", Group: GroupPorts, run: checkPortRange, Explain: "" +
+		"The local ports of outgoing connections. It has no effect on what a server accepts. A load generator can open so many " +
+		"connections from each of its addresses to each address and port of the server; then connect fails with EADDRNOTAVAIL. " +
+		"The widest range is 1024 to 65535: the kernel refuses a lower end with EINVAL, and keeps what was set before."},
+	{ID: "net.ipv4.ip_local_reserved_ports", Group: GroupPorts, run: checkReservedPorts, Explain: "" +
+		"Ports in the local range that outgoing connections leave free. A wide range takes in the ports on which pushd and others " +
+		"listen: a connection that sits there at the wrong moment makes a restart fail with EADDRINUSE. List them here."},
+}
+
+// The widest range that the kernel takes while ip_unprivileged_port_start is 1024.
+const (
+	lowestPort  = 1024
+	highestPort = 65_535
+)
+
+func (h *Host) portRange() (low, high int64, err error) {
+	v, err := h.sysctls("net.ipv4.ip_local_port_range", 2)
+	if err != nil {
+		return 0, 0, err
+	}
+	if v[0] > v[1] || v[1] > highestPort {
+		return 0, 0, errors.New("net.ipv4.ip_local_port_range cannot be judged: it is no range of ports")
+	}
+	return v[0], v[1], nil
+}
+
+func checkPortRange(h *Host, t Target) (Finding, error) {
+	low, high, err := h.portRange()
+	if err != nil {
+		return Finding{}, err
+	}
+	if !t.opens() {
+		return fine(fmt.Sprintf("%d %d", low, high), ""), nil
+	}
+	reserved, _ := h.reservedPorts(low, high) //nolint:errcheck // its own check says so
+	f := judgePortRange(low, high, reserved, t)
+	if f.Remedy != nil {
+		return f, nil
+	}
+	return f.withSysctl(h, "net.ipv4.ip_local_port_range", fmt.Sprintf("%d %d", min(low, lowestPort), max(high, highestPort))), nil
+}
+
+// judgePortRange fails when the ports times the pairs of addresses are fewer than the connections.
+func judgePortRange(low, high, reserved int64, t Target) Finding {
+	ports := max(0, high-low+1-reserved)
+	const widest = highestPort - lowestPort + 1
+	need := func(n int64) int64 { return ceilPercent(n, 105) }
+	f := Finding{Outcome: OK, Current: fmt.Sprintf("%d %d", low, high), Holds: holds(ports*t.tuples(), need)}
+	f.Formula = fmt.Sprintf("(%d - %d + 1 - %d reserved)*%d addresses and ports = %d, for %d*1.05 = %d",
+		high, low, reserved, t.tuples(), ports*t.tuples(), t.N, need(t.N))
+	f.Why = "A load generator has one local port for each connection to one address and port; then connect fails with EADDRNOTAVAIL."
+	if ports*t.tuples() >= need(t.N) {
+		f.Wanted = f.Current
+		return f
+	}
+	f.Outcome = Fail
+	if ports*t.tuples() >= t.N {
+		f.Outcome = Warn
+	}
+	f.Wanted = fmt.Sprintf("%d %d", lowestPort, highestPort)
+	missing := ceilDiv(need(t.N), max(1, widest-reserved))
+	if missing > t.tuples() {
+		f.Wanted = fmt.Sprintf("%d %d, %d times", min(low, lowestPort), highestPort, missing)
+		text := fmt.Sprintf("use %d source addresses (--sources), or as many addresses\nor ports of the server; 127.0.0.0/8 has plenty of both\n", missing)
+		return f.withText(text+fmt.Sprintf("sysctl -w net.ipv4.ip_local_port_range='%d %d'", min(low, lowestPort), highestPort),
+			fmt.Sprintf("the same, and\nnet.ipv4.ip_local_port_range = %d %d\nin %s", min(low, lowestPort), highestPort, SysctlFile))
+	}
+	return f
+}
+
+// reservedPorts counts the ports of the range that are reserved.
+func (h *Host) reservedPorts(low, high int64) (int64, error) {
+	s, err := h.text("proc/sys/net/ipv4/ip_local_reserved_ports")
+	if err != nil {
+		return 0, err
+	}
+	return countPorts(s, low, high)
+}
+
+// countPorts counts those of a list such as "5561,7999-8003" that lie in the range.
+func countPorts(list string, low, high int64) (int64, error) {
+	total := int64(0)
+	if list == "" {
+		return 0, nil
+	}
+	for part := range strings.SplitSeq(list, ",") {
+		first, last, isRange := strings.Cut(part, "-")
+		if !isRange {
+			last = first
+		}
+		from, err1 := parseLimit(first)
+		to, err2 := parseLimit(last)
+		if err1 != nil || err2 != nil || from > to || to > highestPort {
+			return 0, fmt.Errorf("net.ipv4.ip_local_reserved_ports cannot be judged: %.40q is no list of ports", list)
+		}
+		total += max(0, min(to, high)-max(from, low)+1)
+	}
+	return total, nil
+}
+
+func checkReservedPorts(h *Host, t Target) (Finding, error) {
+	low, high, err := h.portRange()
+	if err != nil {
+		return Finding{}, err
+	}
+	n, err := h.reservedPorts(low, high)
+	if err != nil {
+		return Finding{}, err
+	}
+	f := fine(fmt.Sprintf("%d ports", n), "")
+	const pushdPort = 7999
+	if t.serves() && low <= pushdPort && n == 0 {
+		f.Note = fmt.Sprintf("outgoing connections may take pushd's ports: the range begins at %d, and none is reserved", low)
+	}
+	return f, nil
+}
