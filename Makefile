@@ -6,7 +6,7 @@ FUZZTIME ?= 20s
 BINARIES := pushd pushpub pushstat sysprep
 
 .DEFAULT_GOAL := help
-.PHONY: help build install run test race interop oracle fuzz bench yardstick cover golden lint tidy ci clean
+.PHONY: help build install run test race interop oracle fuzz bench yardstick capacity cover golden lint tidy ci clean
 
 help: ## print this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /  \1\t/' | expand -t 14
@@ -38,6 +38,9 @@ bench: ## per-operation costs (Go benchmarks)
 
 yardstick: build ## pushd against the bare C server of ../shared/bench, in turns (needs a C compiler)
 	go run ./scripts/yardstick -bin bin
+
+capacity: build ## the memory of connections, predicted and measured (docs/capacity.md)
+	go run ./scripts/capacity
 
 cover: ## statement coverage of the tests
 	go test -coverprofile=cover.out ./... && go tool cover -func=cover.out | tail -n 1

@@ -125,6 +125,7 @@ func (e *effective) settings() []setting {
 		text("statsd-interval", durationText(e.StatsdInterval)),
 		text("statsd-prefix", e.StatsdPrefix),
 		flagged("reuse-port", e.ReusePort),
+		flagged("strict-host", e.strictHost),
 		text("log-level", e.logLevel),
 		text("log-format", e.logFormat),
 	}

@@ -85,6 +85,7 @@ var everySetting = []struct {
 	{"statsd-interval", "1m", `"1m"`, func(o server.Options) any { return o.StatsdInterval }, time.Minute},
 	{"statsd-prefix", "push.a", `"push.a"`, func(o server.Options) any { return o.StatsdPrefix }, "push.a"},
 	{"reuse-port", "true", `true`, func(o server.Options) any { return o.ReusePort }, true},
+	{"strict-host", "true", `true`, nil, nil}, // see TestStrictHost
 	{"log-level", "debug", `"debug"`, func(o server.Options) any { return o.Log.Enabled(context.Background(), slog.LevelDebug) }, true},
 	{"log-format", "json", `"json"`, func(o server.Options) any { _, ok := o.Log.Handler().(*slog.JSONHandler); return ok }, true},
 }

@@ -53,6 +53,9 @@ func newApp() *cli.App {
 			e.Log.Warn(w)
 		}
 		cfg.pushpin.log(e.Log)
+		if err := checkHost(e.Options, "/", e.strictHost); err != nil {
+			return err
+		}
 		return routesError(run(c.Context, e.Options))
 	}
 	a.Commands = []*cli.Command{{
@@ -134,6 +137,7 @@ func settingFlags(d server.Options) []cli.Flag {
 		durationFlag("statsd-interval", d.StatsdInterval, "between two sendings to statsd"),
 		stringFlag("statsd-prefix", d.StatsdPrefix, "`NAME` before all names sent to statsd", ""),
 		boolFlag("reuse-port", "share the addresses with another pushd"),
+		boolFlag("strict-host", "refuse to start on a host that cannot hold --max-connections (see sysprep check)"),
 		stringFlag("log-level", "info", "`LEVEL` is debug, info, warn or error", ""),
 		stringFlag("log-format", "text", "`FORMAT` is text or json", ""),
 	}

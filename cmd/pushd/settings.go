@@ -50,6 +50,7 @@ type effective struct {
 	historyTTL                                        time.Duration // where a rule does not say
 	inherited                                         []string      // addresses for clients that a service manager has opened
 	anonymous                                         bool
+	strictHost                                        bool
 	tokenAudience                                     string
 	tokenFile                                         string // of the publish endpoint
 	forwardedProto, forwardedFor, forwardedForTrusted string // as they were given
@@ -92,6 +93,7 @@ func (cfg *config) effective(c *cli.Context) (*effective, error) {
 	e.MaxPerAddress = r.number("max-per-address", 0, 1<<30)
 	e.AcceptRate = r.number("accept-rate", 0, 1<<30)
 	e.anonymous = c.Bool("anonymous")
+	e.strictHost = c.Bool("strict-host")
 	r.routes(e)
 	r.access(e)
 	r.history(e)
