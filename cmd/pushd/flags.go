@@ -7,6 +7,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"holdfast/cmd/internal/app"
+	"holdfast/pkg/nearest"
 	"holdfast/pkg/server"
 )
 
@@ -149,7 +150,7 @@ func env(name string) []string {
 }
 
 func meant(word string, candidates ...string) string {
-	if s := app.Suggest(word, candidates); s != "" {
+	if s := nearest.Name(word, candidates); s != "" {
 		return " (did you mean " + s + "?)"
 	}
 	return ""

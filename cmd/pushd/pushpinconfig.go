@@ -10,6 +10,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"holdfast/cmd/internal/app"
+	"holdfast/pkg/nearest"
 	"holdfast/pkg/pushpinconf"
 )
 
@@ -39,7 +40,7 @@ func readPushpinConfig(path string, flags []cli.Flag) (*pushpinFile, error) {
 	}
 	f := &pushpinFile{path: path, values: make(map[any]any), settings: make(map[string]pushpinconf.Setting)}
 	var wrong problems
-	if f.notes, err = pushpinconf.Parse(filepath.Dir(abs), text, app.Suggest); err != nil {
+	if f.notes, err = pushpinconf.Parse(filepath.Dir(abs), text, nearest.Name); err != nil {
 		var all pushpinconf.Errors
 		if !errors.As(err, &all) {
 			return nil, err

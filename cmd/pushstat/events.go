@@ -14,6 +14,7 @@ import (
 
 	"holdfast/cmd/internal/app"
 	"holdfast/pkg/client"
+	"holdfast/pkg/nearest"
 	"holdfast/pkg/stats"
 )
 
@@ -53,7 +54,7 @@ func events(c *cli.Context) error {
 	if err := f.Check(); err != nil {
 		hint := ""
 		for _, t := range f.Types {
-			if s := app.Suggest(t, stats.EventTypes()); s != "" && !slices.Contains(stats.EventTypes(), t) {
+			if s := nearest.Name(t, stats.EventTypes()); s != "" && !slices.Contains(stats.EventTypes(), t) {
 				hint = " (did you mean " + s + "?)"
 			}
 		}

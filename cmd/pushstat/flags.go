@@ -14,6 +14,7 @@ import (
 
 	"holdfast/cmd/internal/app"
 	"holdfast/cmd/pushstat/tui"
+	"holdfast/pkg/nearest"
 )
 
 // Bounds of --interval.
@@ -103,7 +104,7 @@ func action(c *cli.Context) error {
 		for _, cmd := range c.App.Commands {
 			names = append(names, cmd.Name)
 		}
-		if s := app.Suggest(c.Args().First(), names); s != "" {
+		if s := nearest.Name(c.Args().First(), names); s != "" {
 			hint = " (did you mean " + s + "?)"
 		}
 		return app.Usagef("unknown argument %q%s", c.Args().First(), hint)

@@ -12,6 +12,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"holdfast/cmd/internal/app"
+	"holdfast/pkg/nearest"
 	"holdfast/pkg/sysprep"
 )
 
@@ -119,7 +120,7 @@ func readTuning(c *cli.Context, arg string) (sysprep.Tuning, error) {
 
 // unknownTuning is the error for a word that is neither a tuning nor a file.
 func unknownTuning(arg string) error {
-	if s := app.Suggest(arg, sysprep.Published()); s != "" {
+	if s := nearest.Name(arg, sysprep.Published()); s != "" {
 		return app.Usagef("there is neither a published tuning nor a file %q (did you mean %s?)", arg, s)
 	}
 	return app.Usagef("there is neither a published tuning nor a file %q; there are %s", arg, strings.Join(sysprep.Published(), ", "))

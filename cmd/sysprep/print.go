@@ -8,6 +8,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"holdfast/cmd/internal/app"
+	"holdfast/pkg/nearest"
 	"holdfast/pkg/sysprep"
 )
 
@@ -63,7 +64,7 @@ func oneOf(c *cli.Context, what string, names []string) (string, error) {
 		return arg, nil
 	}
 	hint := ""
-	if s := app.Suggest(arg, names); s != "" {
+	if s := nearest.Name(arg, names); s != "" {
 		hint = fmt.Sprintf(" (did you mean %s?)", s)
 	}
 	return "", app.Usagef("%q is not %s%s", arg, list, hint)

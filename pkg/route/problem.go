@@ -2,6 +2,7 @@ package route
 
 import (
 	"fmt"
+	"holdfast/pkg/nearest"
 	"strings"
 )
 
@@ -52,51 +53,10 @@ func (e Errors) Unwrap() []error {
 	return errs
 }
 
-// didYouMean is the hint with the candidate nearest to word, or "" when none is within a third of its letters.
+// didYouMean is the hint with the candidate nearest to word, or "" when none is near.
 func didYouMean(word string, candidates []string) string {
-	best, bestDistance := "", max(1, len(word)/3)+1
-	for _, c := range candidates {
-		// The difference in length is a lower bound of the distance; it keeps long words cheap.
-		if abs(len(word)-len(c)) >= bestDistance {
-			continue
-		}
-		if d := distance(word, c); d < bestDistance {
-			best, bestDistance = c, d
-		}
+	if best := nearest.Name(word, candidates); best != "" {
+		return fmt.Sprintf("did you mean %q?", best)
 	}
-	for _, c := range candidates {
-		if best == "" && len(word) > 2 && strings.HasPrefix(c, word) {
-			best = c
-		}
-	}
-	if best == "" || len(word) < 2 {
-		return ""
-	}
-	return fmt.Sprintf("did you mean %q?", best)
+	return ""
 }
-
-// distance is the number of bytes to insert, delete, replace or swap with their neighbour to make a into b (optimal
-// string alignment).
-func distance(a, b string) int {
-	before, last, row := make([]int, len(b)+1), make([]int, len(b)+1), make([]int, len(b)+1)
-	for j := range last {
-		last[j] = j
-	}
-	for i := 1; i <= len(a); i++ {
-		row[0] = i
-		for j := 1; j <= len(b); j++ {
-			cost := 1
-			if a[i-1] == b[j-1] {
-				cost = 0
-			}
-			row[j] = min(last[j]+1, row[j-1]+1, last[j-1]+cost)
-			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
-				row[j] = min(row[j], before[j-2]+1)
-			}
-		}
-		before, last, row = last, row, before
-	}
-	return last[len(b)]
-}
-
-func abs(n int) int { return max(n, -n) }

@@ -73,7 +73,7 @@ func Suggest(id string) string {
 	for i, c := range checks {
 		ids[i] = c.ID
 	}
-	return nearest(id, ids)
+	return nearestName(id, ids)
 }
 
 // Finding is what a check found.

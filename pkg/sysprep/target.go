@@ -32,7 +32,7 @@ func ParseRole(s string) (Role, error) {
 	for i, r := range roles {
 		names[i] = string(r)
 	}
-	if near := nearest(s, names); near != "" {
+	if near := nearestName(s, names); near != "" {
 		err = fmt.Errorf("%w (did you mean %s?)", err, near)
 	}
 	return "", err

@@ -2,6 +2,7 @@ package app
 
 import (
 	"fmt"
+	"holdfast/pkg/nearest"
 	"slices"
 	"strings"
 
@@ -199,7 +200,7 @@ func (p *parser) unknown(arg, name string) error {
 	}
 	shown, _, _ := strings.Cut(arg, "=")
 	hint := ""
-	if s := Suggest(name, names); s != "" {
+	if s := nearest.Name(name, names); s != "" {
 		hint = fmt.Sprintf(" (did you mean %s?)", dashed(s))
 	}
 	return Usagef("unknown option %s%s", shown, hint)

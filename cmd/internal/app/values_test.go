@@ -89,28 +89,6 @@ func TestPrintable(t *testing.T) {
 	}
 }
 
-func TestSuggest(t *testing.T) {
-	names := []string{"listen", "loops", "max-queued", "max-header", "publish-listen", "n"}
-	tests := []struct{ word, want string }{
-		{"lisen", "listen"},
-		{"listne", "listen"},
-		{"max_queued", "max-queued"},
-		{"max-quuued", "max-queued"},
-		{"publishlisten", "publish-listen"},
-		{"loop", "loops"},
-		{"backend", ""},
-		{"lis", "listen"},
-		{"lines", ""},
-		{"x", ""},
-		{"", ""},
-	}
-	for _, tt := range tests {
-		if got := Suggest(tt.word, names); got != tt.want {
-			t.Errorf("Suggest(%q) = %q, want %q", tt.word, got, tt.want)
-		}
-	}
-}
-
 func TestHelpText(t *testing.T) {
 	a := testApp(&call{})
 	a.UsageText = "apptest [options] CHANNEL [CONTENT]\napptest bench [options]"
