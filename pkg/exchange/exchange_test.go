@@ -4,11 +4,8 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"math/rand/v2"
-	"os"
-	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -16,22 +13,12 @@ import (
 	"time"
 
 	"holdfast/pkg/grip"
+
+	"go.uber.org/goleak"
 )
 
 // TestMain fails when a test leaves a goroutine behind.
-func TestMain(m *testing.M) {
-	before := runtime.NumGoroutine()
-	code := m.Run()
-	deadline := time.Now().Add(5 * time.Second)
-	for runtime.NumGoroutine() > before && time.Now().Before(deadline) {
-		time.Sleep(10 * time.Millisecond) // goroutines that were told to end need a moment
-	}
-	if n := runtime.NumGoroutine(); n > before && code == 0 {
-		fmt.Fprintf(os.Stderr, "%d goroutines at the end, %d at the start\n", n, before)
-		code = 1
-	}
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // events is a loop that only takes notes.
 type events struct {

@@ -2,15 +2,14 @@ package tui
 
 import (
 	"context"
-	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
-	"runtime"
 	"testing"
 	"time"
 
 	tea "charm.land/bubbletea/v2"
+	"go.uber.org/goleak"
 )
 
 // helperEnv makes the test binary show the screens in place of running tests: "run" as pushstat does, "fault" with a view
@@ -22,24 +21,12 @@ func TestMain(m *testing.M) {
 	if kind := os.Getenv(helperEnv); kind != "" {
 		os.Exit(helper(kind))
 	}
-	before := runtime.NumGoroutine()
-	code := m.Run()
-	if builtIn != "" {
-		os.RemoveAll(builtIn) //nolint:errcheck // of the system's directory for such files
-	}
-	if f := flag.Lookup("test.fuzz"); f != nil && f.Value.String() != "" {
-		os.Exit(code) // fuzzing leaves a goroutine of its own
-	}
-	deadline := time.Now().Add(5 * time.Second)
-	for runtime.NumGoroutine() > before && time.Now().Before(deadline) {
-		time.Sleep(10 * time.Millisecond) // goroutines that were told to end need a moment
-	}
-	if n := runtime.NumGoroutine(); n > before && code == 0 {
-		buf := make([]byte, 1<<20)
-		fmt.Fprintf(os.Stderr, "%d goroutines at the end, %d at the start:\n%s\n", n, before, buf[:runtime.Stack(buf, true)])
-		code = 1
-	}
-	os.Exit(code)
+	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
+		if builtIn != "" {
+			os.RemoveAll(builtIn) //nolint:errcheck // of the system's directory for such files
+		}
+		os.Exit(code)
+	}))
 }
 
 // helper shows the screens of the sockets in $SOCKETS.
