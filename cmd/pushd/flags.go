@@ -50,6 +50,7 @@ func newApp() *cli.App {
 		}
 		e.Manager = systemd{}
 		e.Log = newLogger(c.App.ErrWriter, e.logLevel, e.logFormat)
+		redirectLog(e.Log)
 		for _, w := range e.warnings() {
 			e.Log.Warn(w)
 		}

@@ -2,7 +2,11 @@ package main
 
 import (
 	"io"
+	"log"
 	"log/slog"
+	"strings"
+	"sync"
+	"time"
 )
 
 // newLogger returns a logger to w. level and format were validated.
@@ -16,4 +20,36 @@ func newLogger(w io.Writer, level, format string) *slog.Logger {
 		return slog.New(slog.NewJSONHandler(w, &o))
 	}
 	return slog.New(slog.NewTextHandler(w, &o))
+}
+
+// libraryLog takes what libraries write to the standard logger, net/http above all, and logs a line of it a second at most. What a
+// backend has sent is left out.
+type libraryLog struct {
+	log *slog.Logger
+
+	mu       sync.Mutex
+	last     time.Time
+	heldBack int // lines since then
+}
+
+// redirectLog has the standard logger write to l.
+func redirectLog(l *slog.Logger) {
+	log.SetFlags(0)
+	log.SetOutput(&libraryLog{log: l})
+}
+
+func (l *libraryLog) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if now := time.Now(); now.Sub(l.last) < time.Second {
+		l.heldBack++
+		return len(b), nil
+	} else {
+		l.last = now
+	}
+	text, _, _ := strings.Cut(string(b), "\n")
+	text, _, _ = strings.Cut(text, " starting with ")
+	l.log.Warn("a library complains", slog.String("err", text), slog.Int("held_back", l.heldBack))
+	l.heldBack = 0
+	return len(b), nil
 }

@@ -196,7 +196,9 @@ func (d *Directory) enter(name []byte, loop int) (channel, bool) {
 		var rec *record
 		id, rec = s.recs.Alloc()
 		rec.name, rec.birth = string(name), d.births.Add(1)
-		rec.last = s.gone.take(rec.name, time.Now())
+		if rec.last = s.gone.take(rec.name, time.Now()); rec.last != nil {
+			rec.lingers = true // who asked for it may come again
+		}
 		s.ids.set(rec.name, id)
 	}
 	rec := s.recs.At(id)

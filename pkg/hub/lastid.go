@@ -33,7 +33,10 @@ func (l *lingering) put(channel string, id *string, now time.Time) {
 		l.old, l.now, l.born = l.now, nil, now
 	}
 	if l.now == nil {
-		l.now, l.born = map[string]*string{}, now
+		if l.old == nil {
+			l.born = now
+		}
+		l.now = map[string]*string{}
 	}
 	l.now[channel] = id
 }
@@ -42,7 +45,7 @@ func (l *lingering) put(channel string, id *string, now time.Time) {
 func (l *lingering) turn(now time.Time) {
 	if age := now.Sub(l.born); age >= 2*lastIDTime {
 		l.now, l.old = nil, nil
-	} else if age >= lastIDTime && l.now != nil {
+	} else if age >= lastIDTime {
 		l.old, l.now, l.born = l.now, nil, now
 	}
 }

@@ -131,3 +131,38 @@ func TestLastIDIsACopy(t *testing.T) {
 		t.Errorf("last id %q", got)
 	}
 }
+
+// The id outlasts its pollers also when somebody who does not ask for it comes and goes in between: a stream of the same channel, say.
+func TestLastIDOutlastsAPassingSubscriber(t *testing.T) {
+	dir, m := newLastIDs()
+	subs, _ := m.Join(1, []byte("a"), 0, 0) // a poll
+	lastID(t, dir, "a")
+	publishID(t, dir, "a", "5")
+	m.Leave(subs)
+
+	subs, _ = m.Join(2, []byte("a"), 0, 0) // a stream comes and goes
+	m.Leave(subs)
+	publishID(t, dir, "a", "6") // while the backend thinks about the poll's next request
+
+	m.Join(1, []byte("a"), 0, 0)
+	if got := lastID(t, dir, "a"); got != "6" {
+		t.Errorf("last id %q, want 6", got)
+	}
+}
+
+// A later one does not make the earlier ones last.
+func TestLingeringTwiceAsLongAtMost(t *testing.T) {
+	start := time.Now()
+	at := func(s int) time.Time { return start.Add(time.Duration(s) * time.Second) }
+	var l lingering
+	l.put("a", new(string), at(0))
+	l.turn(at(60))
+	l.put("b", new(string), at(119))
+	l.turn(at(120))
+	if got := l.take("a", at(120)); got != nil {
+		t.Error("a is known after 120 s")
+	}
+	if got := l.take("b", at(179)); got == nil {
+		t.Error("b is not known after 60 s")
+	}
+}

@@ -158,8 +158,15 @@ func (p *Proxy) takeSocket(ctx context.Context) error {
 
 func (p *Proxy) freeSocket() { <-p.sockets }
 
+// closeIdle closes all idle connections, if that was not done a moment ago for another that waits.
 func (p *Proxy) closeIdle() {
 	p.mu.Lock()
+	now := time.Now()
+	if now.Sub(p.idleClosed) < socketPeriod/2 {
+		p.mu.Unlock()
+		return
+	}
+	p.idleClosed = now
 	all := slices.Collect(maps.Values(p.transports))
 	p.mu.Unlock()
 	for _, tr := range all {

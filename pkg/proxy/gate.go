@@ -21,7 +21,8 @@ type gates struct {
 	total    int   // inside, for all routes
 	maxBytes int64 // of all that wait
 	inside   sync.WaitGroup
-	waiting  atomic.Int64 // exchanges
+	waiting  atomic.Int64  // exchanges
+	left     atomic.Uint64 // exchanges whose client left while they waited
 
 	mu     sync.Mutex
 	routes map[string]*gate // those that are in use
@@ -104,33 +105,36 @@ func (g *gates) leave(w *waiter) {
 	}
 	g.mu.Unlock()
 	if found {
+		g.left.Add(1)
 		w.x.Done()
 	}
 }
 
-// next returns what goes in for one of a route that leaves; false when nothing does.
-func (g *gates) next(route string) (visit, bool) {
+// next returns what goes in when one of a route leaves: nothing, as a rule one, and more where a place that is free again lets in
+// those of several routes.
+func (g *gates) next(route string) (in []visit) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	left := g.routes[route]
 	left.inside--
 	g.all--
-	for i, at := range g.line {
-		if !g.admits(at) {
-			continue
+	for {
+		i := slices.IndexFunc(g.line, g.admits)
+		if i < 0 {
+			break
 		}
+		at := g.line[i]
 		at.inside++
 		g.all++
 		w := at.first
 		g.line = append(slices.Delete(g.line, i, i+1), at) // the others' turn comes first
 		g.remove(w)
 		w.leave()
-		g.forget(left)
-		return w.visit, true
+		in = append(in, w.visit)
 	}
 	g.forget(left)
-	g.inside.Done()
-	return visit{}, false
+	g.inside.Add(len(in) - 1)
+	return in
 }
 
 // forget drops a gate that is not in use.

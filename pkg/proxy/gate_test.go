@@ -3,9 +3,13 @@ package proxy
 import (
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
+	"slices"
 	"testing"
+
+	"holdfast/pkg/exchange"
 )
 
 // However many routes hang, one more finds a place.
@@ -87,5 +91,38 @@ func TestDialsEndWithTheirRequest(t *testing.T) {
 	}
 	for len(p.sockets) > 0 {
 		p.freeSocket()
+	}
+}
+
+// Nobody waits who could be let in, whoever comes and goes.
+func TestGatesLeaveNoPlaceUnused(t *testing.T) {
+	for seed := range uint64(200) {
+		r := rand.New(rand.NewPCG(seed, 1))
+		g := &gates{max: 1 + r.IntN(12), total: 2 + r.IntN(12), maxBytes: 1 << 40, routes: map[string]*gate{}}
+		var in []string
+		f := new(figures)
+		for step := range 300 {
+			if r.IntN(100) < 55 {
+				id := fmt.Sprint("r", r.IntN(5))
+				if g.enter(visit{x: exchange.New(t.Context(), nil, 1, 1, exchange.Request{}), route: id, figures: f}) == admitted {
+					in = append(in, id)
+				}
+			} else if len(in) > 0 {
+				i := r.IntN(len(in))
+				entered := g.next(in[i])
+				in = slices.Delete(in, i, i+1)
+				for _, v := range entered {
+					in = append(in, v.route)
+				}
+			}
+			if len(in) != g.all || g.all > g.total {
+				t.Fatalf("seed %d, step %d: %d are inside, %d are counted, of %d", seed, step, len(in), g.all, g.total)
+			}
+			for id, at := range g.routes {
+				if at.first != nil && g.admits(at) {
+					t.Fatalf("seed %d, step %d: %s waits with %d inside, and %d of %d in all", seed, step, id, at.inside, g.all, g.total)
+				}
+			}
+		}
 	}
 }

@@ -86,6 +86,7 @@ type Proxy struct {
 
 	mu         sync.Mutex
 	transports map[transportKey]*http.Transport
+	idleClosed time.Time               // when all of their idle connections were
 	keys       map[string]*grip.SigKey // by sig_key as routes have it
 }
 
@@ -99,7 +100,7 @@ func New(o Options) *Proxy {
 	}
 	p.gates.max, p.gates.total, p.gates.maxBytes = p.opt.Concurrency, p.opt.Total, p.opt.MaxWaitingBytes
 	p.gates.routes, p.ledger.all = make(map[string]*gate), make(map[string]*figures)
-	p.stats.waiting = &p.gates.waiting
+	p.stats.waiting, p.stats.left = &p.gates.waiting, &p.gates.left
 	p.sockets = make(chan struct{}, p.opt.Total+p.opt.MaxIdle)
 	p.ctx, p.cancel = context.WithCancel(context.Background())
 	return p
@@ -132,13 +133,21 @@ func (p *Proxy) Start(x *exchange.Exchange) {
 
 // run serves v and then what takes its place.
 func (p *Proxy) run(v visit) {
-	for more := true; more; v, more = p.gates.next(v.route) {
+	for {
 		p.stats.InFlight.Add(1)
 		v.figures.inFlight.Add(1)
 		p.job(v).run()
 		v.figures.inFlight.Add(-1)
 		p.stats.InFlight.Add(-1)
 		v.x.Done()
+		in := p.gates.next(v.route)
+		if len(in) == 0 {
+			return
+		}
+		for _, other := range in[1:] {
+			go p.run(other)
+		}
+		v = in[0]
 	}
 }
 

@@ -14,11 +14,12 @@ type Stats struct {
 	Holds       atomic.Uint64 // of them, held
 	Retries     atomic.Uint64 // requests sent once more on another connection
 	Failovers   atomic.Uint64 // targets passed over
-	Gone        atomic.Uint64 // exchanges whose client left before the answer was complete
+	Gone        atomic.Uint64 // exchanges at a backend whose client left before the answer was complete
 	InFlight    atomic.Int64  // exchanges at a backend now
 	Connections atomic.Int64  // to backends, with the idle ones
 
 	waiting *atomic.Int64
+	left    *atomic.Uint64 // while they waited; Gone does not count those
 	errors  [numCauses]atomic.Uint64
 }
 
@@ -39,7 +40,7 @@ func (s *Stats) EachError(fn func(c Cause, n uint64)) {
 func (s *Stats) Snapshot() *stats.Backends {
 	return &stats.Backends{
 		Requests: s.Requests.Load(), Holds: s.Holds.Load(), Errors: byCause(&s.errors), Retries: s.Retries.Load(), Failovers: s.Failovers.Load(),
-		Gone: s.Gone.Load(), InFlight: s.InFlight.Load(), Waiting: s.Waiting(), Connections: s.Connections.Load(),
+		Gone: s.Gone.Load() + s.left.Load(), InFlight: s.InFlight.Load(), Waiting: s.Waiting(), Connections: s.Connections.Load(),
 	}
 }
 

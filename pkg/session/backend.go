@@ -40,6 +40,7 @@ const (
 	answerChunked
 	answerEmpty      // it has no body
 	answerUntilClose // its body ends with the connection
+	clientEnded      // the client has shut down its side
 )
 
 func (p *proxied) is(flag uint16) bool { return p.flags&flag != 0 }
@@ -175,9 +176,13 @@ func (c *Clients) requestBody(id uint32, b []byte) (used int) {
 	if p.is(bodyDone) {
 		p.x.PushEnd(nil)
 	}
-	if p.is(bodyDone | bodyWaits) {
+	switch {
+	case p.is(bodyDone):
 		c.t.Await(id)
-	} else {
+		c.t.Arm(id, leftCheck)
+	case p.is(bodyWaits):
+		c.t.Await(id)
+	default:
 		c.t.Arm(id, c.opts.IdleTimeout)
 	}
 	return used
@@ -235,7 +240,9 @@ func (c *Clients) proxyDue(id uint32) {
 			return
 		}
 		c.t.Arm(id, c.opts.IdleTimeout)
-	case p.is(bodyDone | bodyWaits):
+	case p.is(bodyDone):
+		c.awaitAnswer(id, p)
+	case p.is(bodyWaits):
 	case p.is(answerBegun):
 		c.t.Close(id, stats.CloseTimeoutHead)
 	default:
@@ -243,7 +250,24 @@ func (c *Clients) proxyDue(id uint32) {
 	}
 }
 
-// event takes what the backend side says.
+// leftCheck is the time between looks whether a client still waits for its answer.
+const leftCheck = time.Second
+
+// awaitAnswer gives up a request whose client shut its side down a second ago or more. It has left, most likely, and would keep a
+// place at the backend from others; one that only says that it has nothing to add gets what is answered until then.
+func (c *Clients) awaitAnswer(id uint32, p *proxied) {
+	switch {
+	case !c.t.Ended(id):
+	case p.is(clientEnded):
+		c.t.Close(id, stats.CloseClient)
+		return
+	default:
+		p.flags |= clientEnded
+	}
+	c.t.Arm(id, leftCheck)
+}
+
+// backendSays takes what the backend side says.
 func (c *Clients) backendSays(ev *exchange.Event) {
 	id := ev.X.Conn
 	p := c.proxied.Find(id)

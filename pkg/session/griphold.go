@@ -111,6 +111,7 @@ func (c *Clients) holdFor(id uint32, cl *client, p *proxied, plan *exchange.Plan
 		chunked = p.is(answerChunked)
 	}
 	channels := c.gripChannels(id, in.Channels)
+	in.Channels = channels
 	f := gripForm(in.Hold, chunked, channels)
 	subs, ok := c.joinGrip(id, f, rt.Prefix, channels, plan.Subs)
 	if !ok {
@@ -213,7 +214,7 @@ func (c *Clients) gripChannels(id uint32, channels []grip.Channel) []grip.Channe
 	}
 	c.stats.Dropped[stats.DropSubscriptions].Add(uint64(len(channels) - c.opts.MaxChannels))
 	c.warn("a backend subscribes a connection to more channels than --max-subscriptions", id, slog.Int("channels", len(channels)))
-	return channels[:c.opts.MaxChannels]
+	return slices.Clone(channels[:c.opts.MaxChannels])
 }
 
 // joinGrip subscribes the connection to the hold's channels, or to none.
@@ -308,26 +309,54 @@ func (c *Clients) askAgain(id uint32, cl *client, more *gripMore, repeats uint8)
 			last = append(last, grip.LastID{Channel: ch.Name, ID: ch.PrevID})
 		}
 	}
-	again := more.each.plan.Again
-	rt := c.opts.Routes.Load().ByID(more.route.ID)
 	if p := c.proxied.Find(id); p != nil && p.x != nil {
 		c.dropProxied(id)
+	}
+	rt := c.routeAgain(more)
+	if rt == nil {
+		c.warn("a held request cannot be sent again: its route is gone, or has no backend", id, slog.String("route", more.route.ID))
+		c.answerTimeout(id, cl, more)
+		return
 	}
 	p := c.proxied.Put(id)
 	p.flags, p.repeats = more.flags|bodyDone, repeats
 	cl.phase = proxying
 	c.t.Await(id)
-	if again == nil || rt == nil {
-		c.tickets++
-		p.x = exchange.New(c.opts.Context, c.t, id, c.tickets, exchange.Request{})
-		c.cutAnswer(id, p)
-		return
-	}
+	c.t.Arm(id, leftCheck)
 	c.tickets++
 	plan := *more.each.plan
 	plan.Route = rt
 	p.x = plan.Repeat(c.opts.Context, c.t, id, c.tickets, last)
 	c.opts.Backend.Start(p.x)
+}
+
+// routeAgain is the route by which a held request is sent again: the one of the same ID, or what its host and path lead to in a
+// table that does not have that. nil: there is none with a backend.
+func (c *Clients) routeAgain(more *gripMore) *route.Route {
+	again := more.each.plan.Again
+	if again == nil {
+		return nil
+	}
+	table := c.opts.Routes.Load()
+	rt := table.ByID(more.route.ID)
+	if rt == nil {
+		path, _, _ := strings.Cut(again.Request.Target, "?")
+		rt = table.Match(route.Request{Host: []byte(again.Request.Host), Path: []byte(path), TLS: again.Request.Secure, Protocol: route.HTTP})
+	}
+	if rt == nil || rt.Targets[0].Kind != route.Backend {
+		return nil
+	}
+	return rt
+}
+
+// answerTimeout answers a request that is not held any more as if nothing had come for it.
+func (c *Clients) answerTimeout(id uint32, cl *client, more *gripMore) {
+	p := &proxied{flags: more.flags | bodyDone}
+	cl.phase = idle
+	c.beginAnswer(id, p, timeoutHead(more.each.plan, more.flags), more.each.plan.Body)
+	if c.alive(id) {
+		c.goOnAfter(id, cl, p.is(keepsAlive))
+	}
 }
 
 // gripTimeout answers a held request for which nothing has come.

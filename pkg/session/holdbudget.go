@@ -31,8 +31,9 @@ func (b *HoldBudget) take(n int) bool {
 func (b *HoldBudget) give(n int) { b.used.Add(int64(-n)) }
 
 const (
-	holdOverhead  = 512 // bytes charged for a held request besides its texts
-	fieldOverhead = 32  // for a field of a header
+	holdOverhead    = 512 // bytes charged for a held request besides its texts
+	fieldOverhead   = 32  // for a field of a header, or a pair of meta
+	channelOverhead = 40
 )
 
 // holdCost is about what a held response takes.
@@ -44,6 +45,12 @@ func holdCost(plan *exchange.Plan) int {
 		}
 	}
 	fields(plan.Head.Fields)
+	for _, ch := range plan.Instruct.Channels { // they are kept twice
+		n += 2 * (channelOverhead + len(ch.Name) + len(ch.PrevID))
+	}
+	for name, value := range plan.Instruct.Meta {
+		n += fieldOverhead + len(name) + len(value)
+	}
 	if plan.Again != nil {
 		n += len(plan.Again.Body) + len(plan.Again.Request.Target)
 		fields(plan.Again.Request.Fields)
