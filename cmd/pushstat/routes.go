@@ -19,8 +19,8 @@ func routesCommand() *cli.Command {
 		Name:      "routes",
 		Usage:     "list the routes to backends",
 		UsageText: "pushstat routes [--json]",
-		Description: `A line for each route: its requests since the start of pushd, those under way,
-the connections that it holds, errors by cause, and how long the backends took
+		Description: `A line for each route: its requests since the file had it, those under way,
+the requests that were held, errors by cause, and how long the backends took
 to the head of their answers.`,
 		Action: routes,
 	}

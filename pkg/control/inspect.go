@@ -23,16 +23,23 @@ type Inspector interface {
 
 // Bounds of inspections.
 const (
-	maxInspections  = 8   // at a time; the others wait for their turn
+	maxInspections  = 8   // at a time of each kind; the others wait for their turn
 	maxAsks         = 16  // of one client that are not answered; more are refused
 	eventsPerFrame  = 256 // events
 	routesInFull    = 100 // routes whose latencies are sent with their buckets
 	tooLargeForWire = "the answer has %d bytes, a frame holds %d: ask for fewer"
 )
 
+// turns hold a token for each inspection under way, by what it does.
+type turns struct{ scans, windows, acts chan struct{} }
+
+func newTurns() turns {
+	return turns{make(chan struct{}, maxInspections), make(chan struct{}, maxInspections), make(chan struct{}, maxInspections)}
+}
+
 // handleInspection has a request about connections, channels or routes served beside the reader.
 func (c *client) handleInspection(ctx context.Context, m wire.Message) error {
-	id, serve, err := c.inspection(m)
+	id, turns, serve, err := c.inspection(m)
 	if err != nil {
 		return err
 	}
@@ -49,8 +56,8 @@ func (c *client) handleInspection(ctx context.Context, m wire.Message) error {
 		defer c.wakeWriter()
 		defer c.pendingAsks.Add(-1)
 		select {
-		case c.s.turns <- struct{}{}:
-			defer func() { <-c.s.turns }()
+		case turns <- struct{}{}:
+			defer func() { <-turns }()
 		case <-ctx.Done():
 			return
 		}
@@ -69,35 +76,40 @@ func (c *client) handleInspection(ctx context.Context, m wire.Message) error {
 	return nil
 }
 
-// inspection reads a request. serve answers it with a frame.
-func (c *client) inspection(m wire.Message) (id uint64, serve func(context.Context) ([]byte, error), err error) {
-	in := c.s.o.Inspector
+// inspection reads a request. serve answers it with a frame; of those with the same turns only so many are served at a time. What only
+// waits for its window, looks at all connections, or acts, does not stand in the way of the others.
+func (c *client) inspection(m wire.Message) (id uint64, turns chan struct{}, serve func(context.Context) ([]byte, error), err error) {
+	in, kinds := c.s.o.Inspector, &c.s.turns
 	switch m.Type {
 	case wire.TypeConnectionsRequest:
 		var r wire.ConnectionsRequest
 		err = wire.ParseCold(m, &r)
-		return r.ID, func(ctx context.Context) ([]byte, error) {
+		return r.ID, kinds.scans, func(ctx context.Context) ([]byte, error) {
 			list, err := in.Connections(ctx, r.Query)
 			return wire.AppendCold(nil, wire.TypeConnections, &wire.Connections{ID: r.ID, List: list}), err
 		}, err
 	case wire.TypeChannelsRequest:
 		var r wire.ChannelsRequest
 		err = wire.ParseCold(m, &r)
-		return r.ID, func(ctx context.Context) ([]byte, error) {
+		turns = kinds.windows
+		if r.Query.WindowMS == 0 && r.Query.By != stats.ByRate {
+			turns = kinds.scans
+		}
+		return r.ID, turns, func(ctx context.Context) ([]byte, error) {
 			list, err := in.Channels(ctx, r.Query)
 			return wire.AppendCold(nil, wire.TypeChannels, &wire.Channels{ID: r.ID, List: list}), err
 		}, err
 	case wire.TypeCloseRequest:
 		var r wire.CloseRequest
 		err = wire.ParseCold(m, &r)
-		return r.ID, func(ctx context.Context) ([]byte, error) {
+		return r.ID, kinds.acts, func(ctx context.Context) ([]byte, error) {
 			n, err := in.Close(ctx, r.Query)
 			return wire.AppendCold(nil, wire.TypeClosed, &wire.Closed{ID: r.ID, Closed: n}), err
 		}, err
 	}
 	var r wire.Request
 	err = wire.ParseCold(m, &r)
-	return r.ID, func(ctx context.Context) ([]byte, error) {
+	return r.ID, kinds.acts, func(ctx context.Context) ([]byte, error) {
 		routes, err := in.Routes(ctx)
 		if len(routes) > routesInFull {
 			for i := range routes {

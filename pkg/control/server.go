@@ -53,7 +53,7 @@ type Server struct {
 	o     Options
 	hello []byte // magic and hello frame, the same for all clients
 	log   *slog.Logger
-	turns chan struct{} // holds a token for each inspection under way
+	turns turns // of inspections
 }
 
 // New returns a Server. Serve starts it.
@@ -77,7 +77,7 @@ func New(o Options) *Server {
 	if o.Inspector != nil {
 		features = append(features, "inspect", "events")
 	}
-	return &Server{o: o, log: o.Log, turns: make(chan struct{}, maxInspections), hello: wire.AppendHello(nil, &wire.Hello{
+	return &Server{o: o, log: o.Log, turns: newTurns(), hello: wire.AppendHello(nil, &wire.Hello{
 		Version:    wire.Version,
 		Program:    o.Program,
 		PID:        os.Getpid(),

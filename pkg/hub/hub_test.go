@@ -61,6 +61,7 @@ type recordSink struct {
 }
 
 func (s *recordSink) Deliver(key uint64, conns []uint32, b []byte, items int) (handed, behind int) {
+	somebody(conns)
 	s.keys, s.items = append(s.keys, key), append(s.items, items)
 	for _, c := range conns {
 		s.sent = append(s.sent, sent{c, string(b)})
@@ -87,12 +88,22 @@ func (s *recordSink) DeliverEach(conns []uint32, items []*Delivery, handed []int
 
 func (s *recordSink) End(conns []uint32) { s.ended = append(s.ended, conns...) }
 
+// somebody panics when there is nobody to deliver to: session wants at least one.
+func somebody(conns []uint32) {
+	if len(conns) == 0 {
+		panic("items are delivered to nobody")
+	}
+}
+
 // noSink takes everything and does nothing.
 type noSink struct{}
 
-func (noSink) Deliver(_ uint64, conns []uint32, _ []byte, _ int) (int, int) { return len(conns), 0 }
-func (noSink) DeliverEach([]uint32, []*Delivery, []int) int                 { return 0 }
-func (noSink) End([]uint32)                                                 {}
+func (noSink) Deliver(_ uint64, conns []uint32, _ []byte, _ int) (int, int) {
+	somebody(conns)
+	return len(conns), 0
+}
+func (noSink) DeliverEach([]uint32, []*Delivery, []int) int { return 0 }
+func (noSink) End([]uint32)                                 {}
 
 // plain appends the content of the http-stream format and obeys its close action; a hint is nothing.
 func plain(dst []byte, it *publish.Item) ([]byte, Effect) {

@@ -170,7 +170,9 @@ func (m *Members) Leave(subs uint32) {
 		}
 		m.locals.At(g.local).subs--
 		if w := m.locals.At(g.local).walk; w != nil && w.cursor == id {
-			w.cursor = s.next
+			if w.cursor = s.next; w.cursor == 0 {
+				w.group = 0 // they were the last of the group whose turn had not come
+			}
 		}
 		if s.prev != 0 {
 			m.subs.At(s.prev).next = s.next

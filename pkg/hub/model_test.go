@@ -76,6 +76,7 @@ type modelSink struct {
 }
 
 func (s modelSink) Deliver(_ uint64, conns []uint32, b []byte, n int) (handed, behind int) {
+	somebody(conns)
 	var encoder string
 	var items []int
 	for part := range strings.SplitSeq(strings.TrimSuffix(string(b), ";"), ";") {

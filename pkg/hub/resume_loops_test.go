@@ -34,6 +34,7 @@ func identified(dst []byte, it *publish.Item) ([]byte, Effect) {
 }
 
 func (l *roamLoop) Deliver(_ uint64, conns []uint32, b []byte, _ int) (handed, behind int) {
+	somebody(conns)
 	for _, c := range conns {
 		items := strings.Fields(string(b))
 		if r := l.here[c]; r != nil {

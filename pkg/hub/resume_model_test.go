@@ -98,6 +98,7 @@ func (s replaySink) DeliverEach([]uint32, []*Delivery, []int) int {
 func (s replaySink) End([]uint32) {}
 
 func (s replaySink) Deliver(_ uint64, conns []uint32, b []byte, _ int) (handed, behind int) {
+	somebody(conns)
 	var items []int
 	for part := range strings.SplitSeq(strings.TrimSuffix(string(b), ";"), ";") {
 		i, _ := strconv.Atoi(part)

@@ -205,7 +205,6 @@ func (j *job) timed() {
 }
 
 func (j *job) answer(f *failure) {
-	j.timed()
 	text := or(f.text, proxyError)
 	if f.debug != "" && (j.route.Debug || j.p.opt.Debug) {
 		text = f.debug

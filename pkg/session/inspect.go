@@ -167,7 +167,7 @@ func (t *Scan) scan(c *Clients) {
 	local := uint32(0)
 	if f.Channel != "" {
 		if local = c.members.Local(f.Channel); local == 0 {
-			t.Total += c.table.Len()
+			t.Total = c.table.Len()
 			t.ended = true
 			return
 		}

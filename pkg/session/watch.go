@@ -43,9 +43,14 @@ func (c *Clients) wants(eventType string) bool {
 		return false
 	}
 	w := &c.watch
+	if w.stride > 1 || w.told >= watchBurst {
+		w.turn(time.Now())
+	}
 	w.seen++
 	if w.told >= watchBurst || w.seen%max(w.stride, 1) != 0 {
-		w.skipped++
+		if w.skipped++; w.skipped == 1 {
+			c.t.WakeIn(flushIn) // the listeners are told that something was left out
+		}
 		return false
 	}
 	w.told++
@@ -79,10 +84,23 @@ func (c *Clients) flushEvents(now time.Time) {
 			w.buf = nil
 		}
 	}
-	if w.seen > 0 && now.Sub(w.began) >= watchWindow {
-		w.began, w.stride = now, (w.seen+watchEvents-1)/watchEvents
-		w.seen, w.told = 0, 0
+	if w.seen > 0 {
+		w.turn(now)
 	}
+}
+
+// turn begins a new window when the one before is over. How much was seen in that says of how many one is told now; after a quiet
+// time it is each.
+func (w *watch) turn(now time.Time) {
+	switch elapsed := now.Sub(w.began); {
+	case elapsed < watchWindow:
+		return
+	case elapsed < 2*watchWindow:
+		w.stride = (w.seen + watchEvents - 1) / watchEvents
+	default:
+		w.stride = 1
+	}
+	w.began, w.seen, w.told = now, 0, 0
 }
 
 // Listening is a task: it has the loop see that the listeners have changed. Done is told then.

@@ -40,6 +40,7 @@ type eventRow struct {
 type mailbox struct {
 	cancel context.CancelFunc
 	ctx    context.Context
+	wanted func(*stats.Event) bool
 	on     map[*node]bool // who is subscribed; used by the program's goroutine only
 
 	mu   sync.Mutex
@@ -84,7 +85,7 @@ func (v *events) show(m *model) tea.Cmd {
 	}
 	if v.box == nil {
 		ctx, cancel := context.WithCancel(m.ctx)
-		v.box = &mailbox{ctx: ctx, cancel: cancel, on: make(map[*node]bool)}
+		v.box = &mailbox{ctx: ctx, cancel: cancel, wanted: v.wanted(), on: make(map[*node]bool)}
 		v.err = ""
 	}
 	v.collect()
@@ -121,6 +122,12 @@ func (v *events) subscription() stats.EventFilter {
 	return f
 }
 
+// wanted tells which of the events of the subscription are shown: all of those that somebody asked for, else the troubles.
+func (v *events) wanted() func(*stats.Event) bool {
+	all := v.all || len(v.filter.Types) > 0
+	return func(e *stats.Event) bool { return all || e.Type != stats.EventDisconnect || !ordinary[e.Reason] }
+}
+
 // put takes a batch. It runs on the subscription's goroutine.
 func (b *mailbox) put(n *node, batch *stats.EventBatch) {
 	b.mu.Lock()
@@ -128,10 +135,13 @@ func (b *mailbox) put(n *node, batch *stats.EventBatch) {
 	b.lost += batch.Lost
 	b.left += batch.Skipped
 	for _, e := range batch.Events {
-		b.rows = append(b.rows, eventRow{n, e})
+		if b.wanted(&e) {
+			b.rows = append(b.rows, eventRow{n, e})
+		}
 	}
 	if over := len(b.rows) - keptEvents; over > 0 {
 		b.rows = append(b.rows[:0], b.rows[over:]...)
+		b.lost += uint64(over)
 	}
 }
 
@@ -142,9 +152,6 @@ func (v *events) collect() {
 	v.lost += v.box.lost
 	v.left += v.box.left
 	for _, r := range v.box.rows {
-		if !v.all && len(v.filter.Types) == 0 && r.Type == stats.EventDisconnect && ordinary[r.Reason] {
-			continue
-		}
 		v.rows = append(v.rows, r)
 		if v.up > 0 {
 			v.up++

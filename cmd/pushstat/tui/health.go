@@ -68,9 +68,22 @@ func (m *model) findings() (worst level, found []finding) {
 	for _, n := range m.inScope() {
 		m.judgeNode(n, add)
 	}
-	if r := m.reading(); r != nil && !r.stale {
+	r := m.reading()
+	if r != nil && !r.stale {
 		judgeTraffic(r, add)
-		judgeHost(r, m.g, add)
+	}
+	for _, n := range m.inScope() {
+		if !n.alive() {
+			continue
+		}
+		of := "" // a pushd without room is not well because another has some
+		if len(m.inScope()) > 1 {
+			of = n.name(m.g) + ": "
+		}
+		judgeLimits(m.read([]*node{n}), m.g, func(l level, format string, args ...any) { add(l, "%s", of+fmt.Sprintf(format, args...)) })
+	}
+	if r != nil && !r.stale {
+		judgeKernel(r, add)
 	}
 	slices.SortStableFunc(found, func(a, b finding) int { return cmp.Compare(b.level, a.level) })
 	if len(found) > 0 {
@@ -144,8 +157,8 @@ func judgeTraffic(r *reading, add func(level, string, ...any)) {
 	}
 }
 
-// judgeHost looks at limits and at the loops.
-func judgeHost(r *reading, g *glyphs, add func(level, string, ...any)) {
+// judgeLimits looks at what one pushd has left of what it may have, and at its loops.
+func judgeLimits(r *reading, g *glyphs, add func(level, string, ...any)) {
 	if used, limit := float64(r.FDs.Used), float64(r.FDs.Limit); limit > 0 && used >= nearLimit*limit {
 		add(nearness(used, limit), "open files at %s of %s", percent(used, limit), whole(r.FDs.Limit))
 	}
@@ -155,6 +168,22 @@ func judgeHost(r *reading, g *glyphs, add func(level, string, ...any)) {
 	if queued, limit := float64(r.QueuedBytes), float64(r.Limits.QueueMemory); limit > 0 && queued >= queueWarning*limit {
 		add(nearness(queued, limit), "queues at %s of --queue-memory %s", percent(queued, limit), byteSize(r.Limits.QueueMemory))
 	}
+	if d := r.recent; d != nil {
+		if lag := micros(d.lag.P99); lag >= lagCritical {
+			add(critical, "loops lag, p99 %s", g.took(lag))
+		} else if lag >= lagWarning {
+			add(warning, "loops lag, p99 %s", g.took(lag))
+		} else if longest := micros(d.lag.Max); longest >= lagCritical {
+			add(warning, "a loop was busy for %s", g.took(longest))
+		}
+		if pause := micros(d.pauses.Max); pause >= pauseWarning {
+			add(warning, "GC paused for %s", g.took(pause))
+		}
+	}
+}
+
+// judgeKernel looks at what the connections of all programs of the host share.
+func judgeKernel(r *reading, add func(level, string, ...any)) {
 	switch k := r.Kernel; {
 	case k.TCPMemPressure <= 0:
 	case k.TCPMemLimit > 0 && k.TCPMemBytes >= k.TCPMemLimit:
@@ -169,16 +198,6 @@ func judgeHost(r *reading, g *glyphs, add func(level, string, ...any)) {
 			add(critical, "listen overflows: %s in %s", whole(d.overflows), span(d))
 		} else if d.listenDrops > 0 {
 			add(warning, "listen drops: %s in %s", whole(d.listenDrops), span(d))
-		}
-	}
-	if d := r.recent; d != nil {
-		if lag := micros(d.lag.P99); lag >= lagCritical {
-			add(critical, "loops lag, p99 %s", g.took(lag))
-		} else if lag >= lagWarning {
-			add(warning, "loops lag, p99 %s", g.took(lag))
-		}
-		if pause := micros(d.pauses.Max); pause >= pauseWarning {
-			add(warning, "GC paused for %s", g.took(pause))
 		}
 	}
 }

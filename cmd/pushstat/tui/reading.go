@@ -140,7 +140,7 @@ func addSnapshot(t, s, base *stats.Snapshot) {
 
 // largerKernel joins what two pushd say about their kernel: mostly it is the same one, so nothing is added up.
 func largerKernel(a, b stats.Kernel) stats.Kernel {
-	if b.TCPMemBytes > a.TCPMemBytes {
+	if a.TCPMemLimit == 0 || b.TCPMemLimit > 0 && b.TCPMemBytes > a.TCPMemBytes { // one that does not know has no limit
 		a, b = b, a
 	}
 	a.ListenOverflows = max(a.ListenOverflows, b.ListenOverflows)

@@ -360,7 +360,7 @@ func TestEventsAreBounded(t *testing.T) {
 		if len(v.rows) != keptEvents {
 			t.Errorf("%d events are kept, want %d", len(v.rows), keptEvents)
 		}
-		r.want(fmt.Sprint("r", 3*keptEvents-1), "70.0k left out: too many at once", "5 lost")
+		r.want(fmt.Sprint("r", 3*keptEvents-1), "70.0k left out: too many at once", "2010 lost") // those of the batch, and what the view has no room for
 		r.press("k", "k", "pgup")
 		r.want("scrolled back 18")
 		v.box.put(r.m.nodes[0], &stats.EventBatch{Events: batch.Events[:10]})
