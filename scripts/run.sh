@@ -36,7 +36,7 @@ pushd keeps running until Ctrl-C. In other terminals, try:
   curl -N 'http://127.0.0.1:7999/events?channel=test'
   bin/pushpub test hello
   date | bin/pushpub -l test -
-  bin/pushstat report
+  bin/pushstat
   bin/pushpub bench --connections 1000
   bin/sysprep check -n 100k
 
