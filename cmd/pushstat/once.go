@@ -138,5 +138,5 @@ func byReason(m map[string]uint64) string {
 	for _, k := range reasons(m) {
 		parts = append(parts, fmt.Sprintf("%s %d", app.Printable(k), m[k]))
 	}
-	return fmt.Sprintf("%d (%s)", total(m), strings.Join(parts, ", "))
+	return fmt.Sprintf("%d (%s)", stats.Total(m), strings.Join(parts, ", "))
 }

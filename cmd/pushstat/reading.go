@@ -47,29 +47,21 @@ func ratesBetween(before, now *stats.Snapshot) *rates {
 	return &rates{
 		Interval:  seconds,
 		Accepted:  per(before.Accepted, now.Accepted),
-		Closed:    per(total(before.Closed), total(now.Closed)),
+		Closed:    per(stats.Total(before.Closed), stats.Total(now.Closed)),
 		Published: per(before.Published, now.Published),
 		Delivered: per(before.Delivered, now.Delivered),
-		Dropped:   per(total(before.Dropped), total(now.Dropped)),
+		Dropped:   per(stats.Total(before.Dropped), stats.Total(now.Dropped)),
 		BytesOut:  per(before.BytesOut, now.BytesOut),
 	}
-}
-
-func total(m map[string]uint64) uint64 {
-	var n uint64
-	for _, v := range m {
-		n += v
-	}
-	return n
 }
 
 // sum adds up readings of several pushd. A channel that two of them have counts twice. It has no PID, its uptime is that
 // of the oldest, and it has rates as soon as one of them has. What the kernel says is about the host, and not added up.
 func sum(readings []*reading) *reading {
 	out := &reading{labels: labels{Sockets: len(readings)},
-		Snapshot: &stats.Snapshot{Closed: make(map[string]uint64), Dropped: make(map[string]uint64)}}
+		Snapshot: new(stats.Snapshot)}
 	for _, r := range readings {
-		addSnapshot(out.Snapshot, r.Snapshot)
+		out.Add(r.Snapshot)
 		if r.Rates == nil {
 			continue
 		}
@@ -89,62 +81,6 @@ func (t *rates) add(r *rates) {
 	t.Delivered += r.Delivered
 	t.Dropped += r.Dropped
 	t.BytesOut += r.BytesOut
-}
-
-func addSnapshot(t, s *stats.Snapshot) {
-	t.Connections.Total += s.Connections.Total
-	t.Connections.Stream += s.Connections.Stream
-	t.Connections.Events += s.Connections.Events
-	t.Connections.Poll += s.Connections.Poll
-	t.Connections.WS += s.Connections.WS
-	t.Connections.HTTP += s.Connections.HTTP
-	t.Accepted += s.Accepted
-	for reason, n := range s.Closed {
-		t.Closed[reason] += n
-	}
-	t.Channels += s.Channels
-	t.Subscriptions += s.Subscriptions
-	t.Published += s.Published
-	t.Delivered += s.Delivered
-	for reason, n := range s.Dropped {
-		t.Dropped[reason] += n
-	}
-	t.QueuedBytes += s.QueuedBytes
-	t.BytesOut += s.BytesOut
-	t.RSSBytes += s.RSSBytes
-	t.RSSAnonBytes += s.RSSAnonBytes
-	t.CPUSeconds += s.CPUSeconds
-	t.Latency.Merge(s.Latency)
-	t.Walk.Merge(s.Walk)
-	t.Lag.Merge(s.Lag)
-	t.HeapBytes += s.HeapBytes
-	t.HeapGoalBytes += s.HeapGoalBytes
-	t.GC.Cycles += s.GC.Cycles
-	t.GC.Pauses.Merge(s.GC.Pauses)
-	t.Kernel = kernelOf(t.Kernel, s.Kernel)
-	t.Limits.MaxConnections += s.Limits.MaxConnections
-	t.Limits.MaxQueued = max(t.Limits.MaxQueued, s.Limits.MaxQueued)
-	t.Limits.QueueMemory += s.Limits.QueueMemory
-	t.FDs.Used += s.FDs.Used
-	t.FDs.Limit += s.FDs.Limit
-	t.UptimeSeconds = max(t.UptimeSeconds, s.UptimeSeconds)
-	t.Goroutines += s.Goroutines
-	if t.Version == "" || t.Version == s.Version {
-		t.Version = s.Version
-	} else {
-		t.Version = "several"
-	}
-	t.Loops = append(t.Loops, s.Loops...)
-}
-
-// kernelOf is what two pushd, most likely on the same host, say about it: each figure is the kernel's, for both.
-func kernelOf(a, b stats.Kernel) stats.Kernel {
-	return stats.Kernel{
-		TCPMemBytes: max(a.TCPMemBytes, b.TCPMemBytes), TCPMemPressure: max(a.TCPMemPressure, b.TCPMemPressure),
-		TCPMemLimit: max(a.TCPMemLimit, b.TCPMemLimit), TCPSockets: max(a.TCPSockets, b.TCPSockets),
-		TCPOrphans: max(a.TCPOrphans, b.TCPOrphans), TCPTimeWait: max(a.TCPTimeWait, b.TCPTimeWait),
-		ListenOverflows: max(a.ListenOverflows, b.ListenOverflows), ListenDrops: max(a.ListenDrops, b.ListenDrops),
-	}
 }
 
 // reasons lists the keys of a map of counters, the most frequent first.

@@ -30,22 +30,22 @@ func between(before, now *stats.Snapshot) *delta {
 	if seconds <= 0 {
 		return nil
 	}
-	d := &delta{seconds: seconds, closed: grown(before.Closed, now.Closed), dropped: grown(before.Dropped, now.Dropped)}
-	per := func(a, b uint64) float64 { return float64(less(b, a)) / seconds }
+	d := &delta{seconds: seconds, closed: stats.Grown(before.Closed, now.Closed), dropped: stats.Grown(before.Dropped, now.Dropped)}
+	per := func(a, b uint64) float64 { return float64(stats.Growth(a, b)) / seconds }
 	d.rates = rates{
 		accepted:  per(before.Accepted, now.Accepted),
-		closed:    float64(total(d.closed)) / seconds,
+		closed:    float64(stats.Total(d.closed)) / seconds,
 		published: per(before.Published, now.Published),
 		delivered: per(before.Delivered, now.Delivered),
-		dropped:   float64(total(d.dropped)) / seconds,
+		dropped:   float64(stats.Total(d.dropped)) / seconds,
 		bytesOut:  per(before.BytesOut, now.BytesOut),
 	}
 	d.latency = now.Latency.Since(before.Latency)
 	d.walk = now.Walk.Since(before.Walk)
 	d.lag = now.Lag.Since(before.Lag)
 	d.pauses = now.GC.Pauses.Since(before.GC.Pauses)
-	d.overflows = less(now.Kernel.ListenOverflows, before.Kernel.ListenOverflows)
-	d.listenDrops = less(now.Kernel.ListenDrops, before.Kernel.ListenDrops)
+	d.overflows = stats.Growth(before.Kernel.ListenOverflows, now.Kernel.ListenOverflows)
+	d.listenDrops = stats.Growth(before.Kernel.ListenDrops, now.Kernel.ListenDrops)
 	d.cpu = max(0, now.CPUSeconds-before.CPUSeconds) / seconds
 	return d
 }
@@ -62,8 +62,8 @@ func (d *delta) add(o *delta) {
 	d.rates.delivered += o.rates.delivered
 	d.rates.dropped += o.rates.dropped
 	d.rates.bytesOut += o.rates.bytesOut
-	addCounts(&d.closed, o.closed)
-	addCounts(&d.dropped, o.dropped)
+	stats.AddCounts(&d.closed, o.closed)
+	stats.AddCounts(&d.dropped, o.dropped)
 	d.latency.Merge(o.latency)
 	d.walk.Merge(o.walk)
 	d.lag.Merge(o.lag)
@@ -71,40 +71,4 @@ func (d *delta) add(o *delta) {
 	d.overflows = max(d.overflows, o.overflows)
 	d.listenDrops = max(d.listenDrops, o.listenDrops)
 	d.cpu += o.cpu
-}
-
-// less is a-b, and 0 where that would be below: counters read one after another may be an event apart.
-func less(a, b uint64) uint64 {
-	if a < b {
-		return 0
-	}
-	return a - b
-}
-
-// grown is by how much each counter grew.
-func grown(before, now map[string]uint64) map[string]uint64 {
-	out := make(map[string]uint64, len(now))
-	for k, v := range now {
-		if n := less(v, before[k]); n > 0 {
-			out[k] = n
-		}
-	}
-	return out
-}
-
-func addCounts(to *map[string]uint64, from map[string]uint64) {
-	if *to == nil {
-		*to = make(map[string]uint64, len(from))
-	}
-	for k, v := range from {
-		(*to)[k] += v
-	}
-}
-
-func total(m map[string]uint64) uint64 {
-	var n uint64
-	for _, v := range m {
-		n += v
-	}
-	return n
 }

@@ -98,9 +98,9 @@ func (n *node) loopRow(i, number int) loopRow {
 	if b := loopOf(n.before.snap, number); b != nil && sameProcess(n.before.snap, n.last.snap) {
 		if s := n.last.snap.UptimeSeconds - n.before.snap.UptimeSeconds; s > 0 {
 			row.rated = true
-			row.rates.accepted = float64(less(row.now.Accepted, b.Accepted)) / s
-			row.rates.delivered = float64(less(row.now.Delivered, b.Delivered)) / s
-			row.rates.bytesOut = float64(less(row.now.BytesOut, b.BytesOut)) / s
+			row.rates.accepted = float64(stats.Growth(b.Accepted, row.now.Accepted)) / s
+			row.rates.delivered = float64(stats.Growth(b.Delivered, row.now.Delivered)) / s
+			row.rates.bytesOut = float64(stats.Growth(b.BytesOut, row.now.BytesOut)) / s
 		}
 	}
 	if b := loopOf(n.since(latencySpan).snap, number); b != nil {

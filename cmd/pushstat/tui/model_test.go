@@ -207,8 +207,8 @@ func TestResetCountsFromNow(t *testing.T) {
 		r.tick()
 		r.press("r")
 		r.want("since reset", "Totals count from now on")
-		if got := r.m.reading(); got.Published != 0 || total(got.Dropped) != 0 || got.Connections.Total == 0 {
-			t.Errorf("after a reset published %d, dropped %d, connections %d: want 0, 0 and still all", got.Published, total(got.Dropped), got.Connections.Total)
+		if got := r.m.reading(); got.Published != 0 || stats.Total(got.Dropped) != 0 || got.Connections.Total == 0 {
+			t.Errorf("after a reset published %d, dropped %d, connections %d: want 0, 0 and still all", got.Published, stats.Total(got.Dropped), got.Connections.Total)
 		}
 		p.snap = busy(8)
 		r.tick()

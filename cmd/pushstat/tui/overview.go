@@ -120,7 +120,7 @@ func (m *model) messageLines(r *reading, c *curves, width int) []line {
 	}{
 		{"published", t.rates.published, r.Published, &c.published, false},
 		{"delivered", t.rates.delivered, r.Delivered, &c.delivered, false},
-		{"dropped", t.rates.dropped, total(r.Dropped), &c.dropped, true},
+		{"dropped", t.rates.dropped, stats.Total(r.Dropped), &c.dropped, true},
 	} {
 		rate := perSecond(k.rate)
 		if r.tick == nil {

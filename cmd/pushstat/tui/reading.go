@@ -71,13 +71,16 @@ func (m *model) read(nodes []*node) *reading {
 // addTo adds the figures of n to r.
 func (m *model) addTo(r *reading, n *node) {
 	r.at = later(r.at, n.last.at)
-	base := (*stats.Snapshot)(nil)
+	s, pid := *n.last.snap, r.PID
 	if m.reset != nil {
-		if b := m.reset.base[n]; b != nil && sameProcess(b, n.last.snap) {
-			base = b
+		if b := m.reset.base[n]; b != nil && sameProcess(b, &s) {
+			s = s.Since(b)
 		}
 	}
-	addSnapshot(&r.Snapshot, n.last.snap, base)
+	r.Add(&s)
+	if r.of == 1 {
+		r.PID = max(pid, s.PID)
+	}
 	addDelta(&r.tick, between(n.before.snap, n.last.snap))
 	addDelta(&r.recent, between(n.since(latencySpan).snap, n.last.snap))
 	addDelta(&r.minute, between(n.since(minute).snap, n.last.snap))
@@ -97,54 +100,6 @@ func later(a, b time.Time) time.Time {
 	if b.After(a) {
 		return b
 	}
-	return a
-}
-
-// addSnapshot adds s to t. Counters count from base, unless it is nil.
-func addSnapshot(t, s, base *stats.Snapshot) {
-	if base == nil {
-		base = new(stats.Snapshot)
-	}
-	t.Connections.Total += s.Connections.Total
-	t.Connections.Stream += s.Connections.Stream
-	t.Connections.Events += s.Connections.Events
-	t.Connections.Poll += s.Connections.Poll
-	t.Connections.WS += s.Connections.WS
-	t.Connections.HTTP += s.Connections.HTTP
-	t.Accepted += less(s.Accepted, base.Accepted)
-	addCounts(&t.Closed, grown(base.Closed, s.Closed))
-	t.Channels += s.Channels
-	t.Subscriptions += s.Subscriptions
-	t.Published += less(s.Published, base.Published)
-	t.Delivered += less(s.Delivered, base.Delivered)
-	addCounts(&t.Dropped, grown(base.Dropped, s.Dropped))
-	t.QueuedBytes += s.QueuedBytes
-	t.BytesOut += less(s.BytesOut, base.BytesOut)
-	t.RSSBytes += s.RSSBytes
-	t.RSSAnonBytes += s.RSSAnonBytes
-	t.CPUSeconds += s.CPUSeconds - base.CPUSeconds
-	t.FDs.Used += s.FDs.Used
-	t.FDs.Limit += s.FDs.Limit
-	t.UptimeSeconds = max(t.UptimeSeconds, s.UptimeSeconds)
-	t.Goroutines += s.Goroutines
-	t.Version, t.PID = s.Version, s.PID
-	t.HeapBytes += s.HeapBytes
-	t.HeapGoalBytes += s.HeapGoalBytes
-	t.Limits.MaxConnections += s.Limits.MaxConnections
-	t.Limits.QueueMemory += s.Limits.QueueMemory
-	t.GC.Cycles += less(s.GC.Cycles, base.GC.Cycles)
-	t.Latency.Merge(s.Latency.Since(base.Latency))
-	t.Kernel = largerKernel(t.Kernel, s.Kernel)
-	t.Loops = append(t.Loops, s.Loops...)
-}
-
-// largerKernel joins what two pushd say about their kernel: mostly it is the same one, so nothing is added up.
-func largerKernel(a, b stats.Kernel) stats.Kernel {
-	if a.TCPMemLimit == 0 || b.TCPMemLimit > 0 && b.TCPMemBytes > a.TCPMemBytes { // one that does not know has no limit
-		a, b = b, a
-	}
-	a.ListenOverflows = max(a.ListenOverflows, b.ListenOverflows)
-	a.ListenDrops = max(a.ListenDrops, b.ListenDrops)
 	return a
 }
 

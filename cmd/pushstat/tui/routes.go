@@ -41,7 +41,7 @@ var routeOrders = []struct {
 }{
 	{"order of the file", 0, nil},
 	{"requests", 1, func(r *routeRow) float64 { return r.rate }},
-	{"errors", 3, func(r *routeRow) float64 { return float64(total(r.Errors)) }},
+	{"errors", 3, func(r *routeRow) float64 { return float64(stats.Total(r.Errors)) }},
 	{"latency", 5, func(r *routeRow) float64 { return float64(r.recent.P99) }},
 }
 
@@ -129,7 +129,7 @@ func (r *routeRow) compare(before routeRow) {
 		return
 	}
 	r.rate = float64(r.Requests-before.Requests) / seconds
-	r.failing = float64(total(grown(before.Errors, r.Errors))) / seconds
+	r.failing = float64(stats.Total(stats.Grown(before.Errors, r.Errors))) / seconds
 	if r.recent.Count == 0 { // a quiet route shows what it took last, not nothing
 		r.recent = before.recent
 	}
@@ -169,7 +169,7 @@ func (v *routes) body(m *model, width, height int) []line {
 	var requests, failed uint64
 	for i := range v.rows {
 		requests += v.rows[i].Requests
-		failed += total(v.rows[i].Errors)
+		failed += stats.Total(v.rows[i].Errors)
 	}
 	head := line{}.add(plain, " ").add(strong, whole(len(v.rows))).add(plain, " routes, "+whole(requests)+" requests, "+whole(failed)+" errors since start").
 		add(dim, "  by: ").add(plain, routeOrders[v.by].title)
@@ -182,7 +182,7 @@ func (v *routes) cells(m *model, r *routeRow) []piece {
 	errs := piece{plain, rateOrNone(r.failing)}
 	if r.failing > 0 {
 		errs = piece{bad, "! " + errs.text}
-	} else if total(r.Errors) == 0 {
+	} else if stats.Total(r.Errors) == 0 {
 		errs.text = "none"
 	}
 	waiting := plain
@@ -250,7 +250,7 @@ func (v *routes) one(m *model, r *routeRow, width int) []line {
 		field(k.name, fmt.Sprintf("p50 %s  p99 %s  p99.9 %s  max %s", m.tookOrNone(k.d, k.d.P50), m.tookOrNone(k.d, k.d.P99),
 			m.tookOrNone(k.d, k.d.P999), m.tookOrNone(k.d, k.d.Max)))
 	}
-	field("errors", fmt.Sprintf("%s, %s", whole(total(r.Errors)), rateOrNone(r.failing)))
+	field("errors", fmt.Sprintf("%s, %s", whole(stats.Total(r.Errors)), rateOrNone(r.failing)))
 	for _, c := range byCount(maps.Clone(r.Errors)) {
 		out = append(out, line{}.add(dim, spaces(16)).add(warn, padLeft(whole(r.Errors[c]), 12)).add(plain, "  "+g.clean(c)))
 	}

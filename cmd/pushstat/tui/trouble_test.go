@@ -6,15 +6,6 @@ import (
 	"holdfast/pkg/stats"
 )
 
-func TestKernelOfAQuietHost(t *testing.T) {
-	s := stats.Snapshot{Kernel: stats.Kernel{TCPMemBytes: 0, TCPMemPressure: 1 << 30, TCPMemLimit: 2 << 30, TCPSockets: 5}}
-	var sum stats.Snapshot
-	addSnapshot(&sum, &s, nil)
-	if sum.Kernel != s.Kernel {
-		t.Errorf("kernel is %+v, want %+v", sum.Kernel, s.Kernel)
-	}
-}
-
 // Ordinary disconnects between two ticks push the trouble out of the mailbox, and nothing says so.
 func TestTroublesSurviveAStormOfDisconnects(t *testing.T) {
 	v := &events{}
