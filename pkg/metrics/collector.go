@@ -86,7 +86,33 @@ var (
 	connections = describe("pushd_connections", "Open connections by what they do: held as events, stream, poll or ws, or http (not held).", "kind")
 	closed      = describe("pushd_closed_total", "Connections ended, by reason.", "reason")
 	dropped     = describe("pushd_dropped_total", "Items that a subscription did not get, by reason.", "reason")
+	failed      = describe("pushd_backend_errors_total", "Requests to backends that went wrong, by cause, once there was one.", "cause")
 )
+
+// backends are the metrics of all backends together, where there is a routes file.
+var backends = []struct {
+	desc  *prometheus.Desc
+	name  string // for statsd
+	kind  prometheus.ValueType
+	value func(*stats.Backends) float64
+}{
+	{describe("pushd_backend_requests_total", "Requests given to backends."), "requests", prometheus.CounterValue,
+		func(b *stats.Backends) float64 { return float64(b.Requests) }},
+	{describe("pushd_backend_holds_total", "Requests to backends that were answered by holding the connection."), "holds", prometheus.CounterValue,
+		func(b *stats.Backends) float64 { return float64(b.Holds) }},
+	{describe("pushd_backend_retries_total", "Requests sent to a backend once more, on a new connection."), "retries", prometheus.CounterValue,
+		func(b *stats.Backends) float64 { return float64(b.Retries) }},
+	{describe("pushd_backend_abandoned_total", "Requests to backends whose client left first."), "abandoned", prometheus.CounterValue,
+		func(b *stats.Backends) float64 { return float64(b.Gone) }},
+	{describe("pushd_backend_active_requests", "Requests at backends."), "active", prometheus.GaugeValue,
+		func(b *stats.Backends) float64 { return float64(b.InFlight) }},
+	{describe("pushd_backend_waiting_requests", "Requests that wait for their turn at a backend."), "waiting", prometheus.GaugeValue,
+		func(b *stats.Backends) float64 { return float64(b.Waiting) }},
+	{describe("pushd_backend_connections", "Connections to backends, with the idle ones."), "connections", prometheus.GaugeValue,
+		func(b *stats.Backends) float64 { return float64(b.Connections) }},
+	{describe("pushd_routes_reload_failures_total", "Times that the routes file was read again and was bad."), "reload_failures", prometheus.CounterValue,
+		func(b *stats.Backends) float64 { return float64(b.ReloadFailures) }},
+}
 
 // loops are the metrics that each loop has.
 var loops = []struct {
@@ -115,7 +141,7 @@ func newCollector(snapshot func() stats.Snapshot, started time.Time) *collector 
 
 // Describe sends the descriptions of all metrics, which are always the same.
 func (c *collector) Describe(out chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{buildInfo, startTime, connections, closed, dropped} {
+	for _, d := range []*prometheus.Desc{buildInfo, startTime, connections, closed, dropped, failed} {
 		out <- d
 	}
 	for _, m := range singles {
@@ -125,6 +151,9 @@ func (c *collector) Describe(out chan<- *prometheus.Desc) {
 		out <- m.desc
 	}
 	for _, m := range loops {
+		out <- m.desc
+	}
+	for _, m := range backends {
 		out <- m.desc
 	}
 }
@@ -152,6 +181,14 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 	for _, m := range histograms {
 		d := m.of(&s)
 		out <- prometheus.MustNewConstHistogram(m.desc, d.Count, d.SumSeconds, cumulative(d))
+	}
+	if s.Backends != nil {
+		for _, m := range backends {
+			send(m.desc, m.kind, m.value(s.Backends))
+		}
+		for cause, n := range s.Backends.Errors {
+			send(failed, prometheus.CounterValue, float64(n), cause)
+		}
 	}
 	for i := range s.Loops {
 		for _, m := range loops {

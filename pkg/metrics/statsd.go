@@ -1,8 +1,12 @@
 package metrics
 
 import (
+	"maps"
 	"math"
+	"slices"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
 
 	"holdfast/pkg/stats"
 )
@@ -37,6 +41,9 @@ func appendSnapshot(p *packets, before, now *stats.Snapshot) {
 	for r, n := range reasons(stats.DropReasons(), now.Dropped) {
 		p.count("dropped."+r, since(before.Dropped[r], n))
 	}
+	if now.Backends != nil {
+		appendBackends(p, before.Backends, now.Backends)
+	}
 	for _, h := range histograms {
 		d := h.of(now).Since(*h.of(before))
 		if d.Count == 0 {
@@ -45,6 +52,23 @@ func appendSnapshot(p *packets, before, now *stats.Snapshot) {
 		p.timer(h.name+".p50", microseconds(d.P50))
 		p.timer(h.name+".p99", microseconds(d.P99))
 		p.timer(h.name+".max", microseconds(d.Max))
+	}
+}
+
+// appendBackends adds the lines of all backends; before is nil at first.
+func appendBackends(p *packets, before, now *stats.Backends) {
+	if before == nil {
+		before = new(stats.Backends)
+	}
+	for _, m := range backends {
+		if m.kind == prometheus.GaugeValue {
+			p.gauge("backends."+m.name, m.value(now))
+		} else {
+			p.count("backends."+m.name, since(uint64(m.value(before)), uint64(m.value(now))))
+		}
+	}
+	for _, cause := range slices.Sorted(maps.Keys(now.Errors)) {
+		p.count("backends.errors."+cause, since(before.Errors[cause], now.Errors[cause]))
 	}
 }
 
