@@ -111,8 +111,8 @@ func TestServiceIsConfined(t *testing.T) {
 func TestUnitsAgreeWithPushd(t *testing.T) {
 	o := server.NewOptions()
 	stop, err := time.ParseDuration(setting(t, service, "TimeoutStopSec"))
-	if err != nil || stop < o.DrainTimeout+5*time.Second {
-		t.Errorf("TimeoutStopSec is %v (%v), want seconds more than the drain of %v", stop, err, o.DrainTimeout)
+	if err != nil || stop < o.DrainTimeout+time.Minute { // what sysprep asks for a million connections
+		t.Errorf("TimeoutStopSec is %v (%v), want a minute more than the drain of %v", stop, err, o.DrainTimeout)
 	}
 	files, err := strconv.Atoi(setting(t, service, "LimitNOFILE"))
 	if need := 1_000_000 + server.SpareFiles(64, 1); err != nil || files < need {

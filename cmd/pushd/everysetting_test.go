@@ -115,6 +115,9 @@ func TestEverySettingByFlagEnvironmentAndFile(t *testing.T) {
 				if s.name == "token-audience" { // alone it has no meaning
 					args = append(args, "--token-key", testSecret)
 				}
+				if s.name == "strict-host" { // it asks for how many
+					args = append(args, "--max-connections=11")
+				}
 				o, code, _, stderr := start(t, args...)
 				if code != app.OK {
 					t.Fatalf("exit %d: %s", code, stderr)

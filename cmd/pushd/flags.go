@@ -55,7 +55,7 @@ func newApp() *cli.App {
 			e.Log.Warn(w)
 		}
 		cfg.pushpin.log(e.Log)
-		if err := checkHost(e.Options, "/", e.strictHost); err != nil {
+		if err := checkHost(e.Options, "/", cfg.sourceOf(c, "max-connections").Kind != fromDefault, e.strictHost); err != nil {
 			return err
 		}
 		return routesError(run(c.Context, e.Options))
@@ -139,7 +139,7 @@ func settingFlags(d server.Options) []cli.Flag {
 		durationFlag("statsd-interval", d.StatsdInterval, "between two sendings to statsd"),
 		stringFlag("statsd-prefix", d.StatsdPrefix, "`NAME` before all names sent to statsd", ""),
 		boolFlag("reuse-port", "share the addresses with another pushd"),
-		boolFlag("strict-host", "refuse to start on a host that cannot hold --max-connections (see sysprep check)"),
+		boolFlag("strict-host", "refuse to start on a host that cannot hold --max-connections, which has to be given then (see sysprep check)"),
 		stringFlag("log-level", "info", "`LEVEL` is debug, info, warn or error", ""),
 		stringFlag("log-format", "text", "`FORMAT` is text or json", ""),
 	}

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"holdfast/cmd/internal/app"
 	"holdfast/pkg/server"
 )
 
@@ -55,7 +56,7 @@ func TestStrictHost(t *testing.T) {
 		for _, strict := range []bool{false, true} {
 			var log bytes.Buffer
 			o := server.Options{MaxConnections: tt.n, Listen: []string{tt.listen}, Log: slog.New(slog.NewTextHandler(&log, nil))}
-			err := checkHost(o, root, strict)
+			err := checkHost(o, root, true, strict)
 			if refused := err != nil; refused != (strict && tt.refused) {
 				t.Errorf("%d on %s, strict %v: %v, want refused %v", tt.n, tt.listen, strict, err, tt.refused)
 			}
@@ -71,12 +72,37 @@ func TestStrictHost(t *testing.T) {
 	}
 }
 
+// Without --max-connections a start says what the host holds, and warns only of what is wrong with it for any number.
+func TestStartWithoutAskingForANumber(t *testing.T) {
+	var log bytes.Buffer
+	o := server.Options{MaxConnections: 1_048_320, Listen: []string{":7999"}, Log: slog.New(slog.NewTextHandler(&log, nil))}
+	if err := checkHost(o, smallHost(t), false, false); err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.Split(strings.TrimSpace(log.String()), "\n")
+	if len(lines) != 2 || !strings.Contains(lines[0], "level=INFO") || !strings.Contains(lines[0], "check=memory") ||
+		!strings.Contains(lines[1], "check=net.core.somaxconn ") {
+		t.Errorf("the log has\n%s\nwant the capacity by the memory, and the backlog of an old kernel", log.String())
+	}
+}
+
+// --strict-host refuses by what was asked for, so something has to be.
+func TestStrictHostNeedsANumber(t *testing.T) {
+	_, code, _, stderr := start(t, "--strict-host")
+	if code != app.Usage || !strings.Contains(stderr, "max-connections") {
+		t.Errorf("--strict-host alone: exit %d, %q, want %d and the option that is missing", code, stderr, app.Usage)
+	}
+	if o, code, _, stderr := start(t, "--strict-host", "--max-connections", "11"); code != app.OK || o.MaxConnections != 11 {
+		t.Errorf("--strict-host for 11: exit %d, %s", code, stderr)
+	}
+}
+
 func TestHostThatCannotBeChecked(t *testing.T) {
 	o := server.Options{MaxConnections: 1000, Listen: []string{":7999"}, Log: slog.New(slog.DiscardHandler)}
-	if err := checkHost(o, t.TempDir(), false); err != nil {
+	if err := checkHost(o, t.TempDir(), true, false); err != nil {
 		t.Errorf("without /proc: %v, want a start", err)
 	}
-	if err := checkHost(o, t.TempDir(), true); err == nil || !strings.Contains(err.Error(), "/proc") {
+	if err := checkHost(o, t.TempDir(), true, true); err == nil || !strings.Contains(err.Error(), "/proc") {
 		t.Errorf("without /proc and with --strict-host: %v, want a refusal", err)
 	}
 }
@@ -84,7 +110,7 @@ func TestHostThatCannotBeChecked(t *testing.T) {
 func BenchmarkCheckHost(b *testing.B) {
 	o := server.Options{MaxConnections: 15_000, Listen: []string{":7999"}, Log: slog.New(slog.DiscardHandler)}
 	for b.Loop() {
-		if err := checkHost(o, "/", false); err != nil {
+		if err := checkHost(o, "/", true, false); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -123,6 +123,9 @@ func (r *reader) consistent(e *effective) {
 	switch s := r.cfg.sourceOf(r.c, "max-connections"); {
 	case s.Kind == fromDefault:
 		e.MaxConnections = max(1, limit-spare)
+		if e.strictHost { // the open files alone say nothing about what is expected of the host
+			r.fail("strict-host", "for how many connections? Give max-connections as well")
+		}
 	case s.key != "" && e.MaxConnections > limit-spare:
 		r.cfg.pushpin.lowerConnections(e, max(1, limit-spare), s)
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -10,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/urfave/cli/v2"
+	"golang.org/x/sys/unix"
 
 	"holdfast/cmd/internal/app"
 	"holdfast/pkg/nearest"
@@ -97,9 +99,9 @@ func readTuning(c *cli.Context, arg string) (sysprep.Tuning, error) {
 	var err error
 	if arg == "-" {
 		arg = "standard input"
-		text, err = io.ReadAll(io.LimitReader(c.App.Reader, maxAuditBytes))
+		text, err = readTuningText(c.Context, c.App.Reader)
 	} else {
-		text, err = readAuditFile(arg)
+		text, err = readAuditFile(c.Context, arg)
 	}
 	if errors.Is(err, fs.ErrNotExist) && !strings.ContainsRune(arg, '/') {
 		return sysprep.Tuning{}, unknownTuning(arg)
@@ -126,16 +128,46 @@ func unknownTuning(arg string) error {
 	return app.Usagef("there is neither a published tuning nor a file %q; there are %s", arg, strings.Join(sysprep.Published(), ", "))
 }
 
-func readAuditFile(name string) ([]byte, error) {
-	f, err := os.Open(name)
+// readAuditFile reads a file, or a pipe such as a shell's <(...). It waits for nobody to write to a pipe who has not opened it.
+func readAuditFile(ctx context.Context, name string) ([]byte, error) {
+	f, err := os.OpenFile(name, os.O_RDONLY|unix.O_NONBLOCK, 0)
+	if errors.Is(err, unix.ENXIO) {
+		return nil, fmt.Errorf("%s is no plain file", name) // a socket
+	}
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close() // only read
-	if info, err := f.Stat(); err == nil && info.IsDir() {
-		return nil, fmt.Errorf("%s is a directory; name one of its files", name)
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
 	}
-	return io.ReadAll(io.LimitReader(f, maxAuditBytes))
+	switch mode := info.Mode(); {
+	case mode.IsDir():
+		return nil, fmt.Errorf("%s is a directory; name one of its files", name)
+	case !mode.IsRegular() && mode&fs.ModeNamedPipe == 0:
+		return nil, fmt.Errorf("%s is no plain file", name)
+	}
+	return readTuningText(ctx, f)
+}
+
+// readTuningText reads to the end, unless ctx ends first. Its goroutine then ends with the process.
+func readTuningText(ctx context.Context, r io.Reader) ([]byte, error) {
+	type result struct {
+		text []byte
+		err  error
+	}
+	ch := make(chan result, 1)
+	go func() {
+		text, err := io.ReadAll(io.LimitReader(r, maxAuditBytes))
+		ch <- result{text, err}
+	}()
+	select {
+	case got := <-ch:
+		return got.text, got.err
+	case <-ctx.Done():
+		return nil, errors.New("interrupted")
+	}
 }
 
 // maxBadLines is how many lines that are no settings are named.

@@ -4,10 +4,14 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
 
 	"holdfast/cmd/internal/app"
 	"holdfast/cmd/internal/golden"
@@ -74,7 +78,13 @@ func TestAuditOfWhatIsNone(t *testing.T) {
 	empty, words := write("empty", "# nothing\n"), write("words", strings.Repeat("one two\n", 8))
 	binary := write("binary", "\x7fELF\x02\x01\x01\x00")
 	escape := write("escape", "\x1b[2J = 1\n")
+	pipe := filepath.Join(dir, "pipe")
+	if err := unix.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
 	tests := []struct{ file, want string }{
+		{pipe, "there is no kernel setting in " + pipe + "\n"}, // nobody writes to it
+		{os.DevNull, "/dev/null is no plain file\n"},
 		{dir, dir + " is a directory; name one of its files\n"},
 		{filepath.Join(dir, "missing"), "read " + dir + "/missing: no such file or directory\n"},
 		{empty, "there is no kernel setting in " + empty + "\n"},
@@ -94,5 +104,42 @@ func TestAuditOfWhatIsNone(t *testing.T) {
 	}
 	if code, _, errOut := sysprepOut("audit", "netty", "-n", "1M", "--root", dir); code != app.NotThere || !strings.Contains(errOut, "there is no proc directory") {
 		t.Errorf("without proc: exit code %d, stderr %q", code, errOut)
+	}
+}
+
+// A pipe is read to its end, as from a shell's <(...), and left when the audit is interrupted.
+func TestAuditOfAPipe(t *testing.T) {
+	root := fixture(t, "linux-6.18")
+	pipe := filepath.Join(t.TempDir(), "pipe")
+	if err := unix.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	w, err := os.OpenFile(pipe, os.O_RDWR, 0) // does not wait for a reader
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Close()
+	ctx, cancel := context.WithCancel(t.Context())
+	time.AfterFunc(50*time.Millisecond, cancel)
+	var out, errOut bytes.Buffer
+	a := newApp()
+	a.Writer, a.ErrWriter = &out, &errOut
+	code := app.Run(ctx, a, []string{"sysprep", "audit", pipe, "-n", "1M", "--root", root})
+	if code != app.NotThere || errOut.String() != "sysprep: interrupted\n" {
+		t.Errorf("an audit of a pipe that does not end: exit code %d, stderr %q, want %d, interrupted", code, errOut.String(), app.NotThere)
+	}
+
+	r, w2, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	if _, err := w2.WriteString(ownTuning); err != nil {
+		t.Fatal(err)
+	}
+	w2.Close()
+	code, text, stderr := sysprepOut("audit", fmt.Sprintf("/dev/fd/%d", r.Fd()), "-n", "1M", "--root", root)
+	if code != app.OK || stderr != "" || !strings.Contains(text, "net.core.somaxconn = 65535") {
+		t.Errorf("an audit of a pipe: exit code %d, stderr %q\n%s", code, stderr, text)
 	}
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/urfave/cli/v2"
 
@@ -83,6 +84,16 @@ func capacityOf(r sysprep.Report) capacity {
 // boundingIDs are the checks that set a bound where they can be made.
 var boundingIDs = map[string]bool{"memory": true, "cgroup.memory": true, "fs.nr_open": true, "rlimit.nofile": true, "fs.file-max": true,
 	"fs.epoll.max_user_watches": true}
+
+// portRange bounds what a load generator opens.
+const portRange = "net.ipv4.ip_local_port_range"
+
+// bounded reports whether a check was made that sets a bound, or could have: one that is ok may be without a limit.
+func bounded(r sysprep.Report) bool {
+	return slices.ContainsFunc(r.Checks, func(f sysprep.Finding) bool {
+		return f.Holds != nil || f.Outcome != sysprep.Skip && (boundingIDs[f.ID] || f.ID == portRange && r.Role != sysprep.RoleServer)
+	})
+}
 
 // bounding are the skipped checks that would have set a bound.
 func bounding(r sysprep.Report) []sysprep.Finding {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/fatih/color"
@@ -83,6 +84,9 @@ func selection(only, skip []string) (sysprep.Selection, error) {
 			return s, app.Usagef("%s: no id given; sysprep explain lists them", list.option)
 		}
 	}
+	if len(s.Only) > 0 && !slices.ContainsFunc(s.Only, func(id string) bool { return !slices.Contains(s.Skip, id) }) {
+		return s, app.Usagef("--skip leaves out every check of --only")
+	}
 	return s, nil
 }
 
@@ -123,6 +127,8 @@ func check(c *cli.Context, o *checkOptions) error {
 		return app.Exit(app.Failed, nil) // the report has said it
 	case r.Count(sysprep.Skip) == len(r.Checks):
 		return app.Exit(app.NotThere, errors.New("none of the checks could be made"))
+	case !bounded(r) && len(bounding(r)) > 0:
+		return app.Exit(app.NotThere, errors.New("none of the checks that bound the number could be made"))
 	}
 	return nil
 }

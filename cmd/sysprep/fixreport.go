@@ -172,7 +172,7 @@ func (a *account) applied(p sysprep.Plan, all bool) {
 		a.heading(p)
 	}
 	var rows []row
-	restart := false
+	restart, whom := false, "pushd" // which may run without a unit
 	for _, s := range p.Steps {
 		if s.State == sysprep.StepBlocked {
 			continue // the plan said so
@@ -181,7 +181,7 @@ func (a *account) applied(p sysprep.Plan, all bool) {
 		r.after = shown(s.After)
 		r.state = map[sysprep.StepState]string{sysprep.StepDone: "set", sysprep.StepRefused: "NOT SET", sysprep.StepOpen: "not tried"}[s.State]
 		if s.Kind == sysprep.RemedySystemd && s.State == sysprep.StepDone {
-			r.state = "at restart"
+			r.state, whom = "at restart", app.Printable(p.Unit)
 		}
 		if s.State == sysprep.StepOpen { // the error says why
 			r.after, r.notes = r.before, nil
@@ -195,17 +195,18 @@ func (a *account) applied(p sysprep.Plan, all bool) {
 	}
 	a.printf("\n%s\n", title)
 	a.table(row{name: "setting", before: "before", after: "after"}, rows)
-	if len(p.Files) > 0 {
+	changed := len(p.Files) > 0 || p.Count(sysprep.StepDone) > 0
+	if changed {
 		a.printf("\n")
 	}
 	for i, f := range p.Files {
 		a.printf("%-10s%s\n", map[bool]string{true: "written"}[i == 0], f)
 	}
-	if len(p.Files) > 0 {
+	if changed {
 		a.printf("%-10s%s\n", "kept", p.Record+", for sysprep undo")
 	}
 	if restart {
-		a.printf("%-10s%s\n", "restart", app.Printable(p.Unit)+", which takes up some of it only at its start")
+		a.printf("%-10s%s\n", "restart", whom+", which takes up some of it only at its start")
 	}
 	if all && p.Count(sysprep.StepOpen) == 0 {
 		a.others(p)

@@ -308,6 +308,9 @@ func TestUsageErrors(t *testing.T) {
 		{[]string{"check", "-n", "1M", "--only", "tcp_mem"}, "sysprep: --only: there is no check \"tcp_mem\"; did you mean net.ipv4.tcp_mem?\n"},
 		{[]string{"check", "-n", "1M", "--skip", "xyz"}, "sysprep: --skip: there is no check \"xyz\"; sysprep explain lists them\n"},
 		{[]string{"check", "-n", "1M", "--only", ","}, "sysprep: --only: no id given; sysprep explain lists them\n"},
+		{[]string{"check", "-n", "1M", "--only", "memory", "--skip", "memory"}, "sysprep: --skip leaves out every check of --only\n"},
+		{[]string{"check", "-n", "1M", "--msg-bytes", "9G"}, "sysprep: --msg-bytes: 9663676416 is out of range, 1 to 1073741824\n"},
+		{[]string{"check", "-n", "1M", "--ports", "65536"}, "sysprep: --ports: 65536 is out of range, 1 to 65535\n"},
 		{[]string{"check", "-n", "1M", "--workers", "0"}, "sysprep: --workers: 0 is out of range, 1 to 1000000\n"},
 		{[]string{"check", "-n", "1M", "--rate", "fast"}, "sysprep: --rate: \"fast\" is no number of connections, such as 15000, 250k or 1M\n"},
 		{[]string{"check", "-n", "1M", "--pid", "0"}, "sysprep: --pid: 0 is no process\n"},
@@ -350,12 +353,41 @@ func TestNothingToCheck(t *testing.T) {
 	if err := os.Mkdir(filepath.Join(empty, "proc"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	code, out, errOut = sysprepOut("check", "-n", "1M", "--root", empty, "--skip", "container.nofile")
+	code, out, errOut = sysprepOut("check", "-n", "1k", "--root", empty)
 	if code != app.NotThere || errOut != "sysprep: none of the checks could be made\n" {
 		t.Errorf("with an empty proc: exit code %d, stderr %q", code, errOut)
 	}
 	if !strings.HasSuffix(out, "\nCapacity: unknown\n") {
 		t.Errorf("with an empty proc the report ends in %q", out)
+	}
+	if strings.Contains(out, "Ready") {
+		t.Errorf("with an empty proc the host is called ready:\n%s", out)
+	}
+
+	// a check that sets no bound says nothing about a number
+	root := fixture(t, "tuned")
+	for _, name := range []string{"meminfo", "self", "sys/fs", "sys/net/netfilter"} {
+		if err := os.RemoveAll(filepath.Join(root, "proc", name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	code, out, errOut = sysprepOut("check", "-n", "1k", "--root", root)
+	if code != app.NotThere || errOut != "sysprep: none of the checks that bound the number could be made\n" || !strings.Contains(out, "Not known whether ready for 1,000 connections") {
+		t.Errorf("without what bounds: exit code %d, stderr %q, stdout\n%s", code, errOut, out)
+	}
+	code, out, errOut = sysprepOut("check", "-n", "1k", "--root", root, "--only", "net.core.somaxconn")
+	if code != app.OK || errOut != "" || !strings.Contains(out, "Not known whether ready for 1,000 connections: 1 ok\n") {
+		t.Errorf("one check that bounds nothing: exit code %d, stderr %q, stdout\n%s", code, errOut, out)
+	}
+}
+
+// The ports bound a load generator, also where there are more than any number takes.
+func TestPortsBoundALoadGenerator(t *testing.T) {
+	root := fixture(t, "tuned")
+	code, out, errOut := sysprepOut("check", "-n", "1M", "--root", root, "--only", portRange, "--role", "loadgen",
+		"--sources", "1000000", "--destinations", "1000000", "--ports", "65535")
+	if code != app.OK || errOut != "" || !strings.Contains(out, "\nReady for 1,000,000 connections as far as these checks go: 1 ok\n") {
+		t.Errorf("very many addresses: exit code %d, stderr %q, stdout\n%s", code, errOut, out)
 	}
 }
 
@@ -410,6 +442,9 @@ func TestGrouped(t *testing.T) {
 		"999": "999", "1000": "1,000", "1048576": "1,048,576", "1000000*1.02 + 1024 = 1021024": "1,000,000*1.02 + 1,024 = 1,021,024",
 		"/dev/tty12345": "/dev/tty12345", "v1.12345": "v1.12345", "x86_64000": "x86_64000", "unlimited": "unlimited",
 		"(1234)": "(1,234)", "\"12345\"": "\"12345\"",
+		"process 10762 has 10762": "process 10762 has 10,762", "the ports 7999-8000": "the ports 7999-8000", "7999,8000 and 7000": "7999,8000 and 7,000",
+		"port 80800": "port 80800", "nsenter -t 12345 -n": "nsenter -t 12345 -n", "is 7999-8000, and 7999,8000 in": "is 7999-8000, and 7999,8000 in",
+		"1000, or 16384": "1,000, or 16,384",
 	} {
 		if got := grouped(in); got != want {
 			t.Errorf("grouped(%q) = %q, want %q", in, got, want)

@@ -158,6 +158,8 @@ func (out *report) verdict(r sysprep.Report) {
 	switch {
 	case r.Count(sysprep.Fail) > 0:
 		ready = "Not ready"
+	case !bounded(r): // nothing that was looked at says how many fit
+		ready = "Not known whether ready"
 	case r.Capacity != nil && *r.Capacity < r.N:
 		proviso = " once the warnings are heeded"
 	case some:
@@ -260,14 +262,18 @@ func isNumbers(s string) bool {
 	return s == "unlimited" || s != "" && strings.Trim(s, "0123456789 ") == ""
 }
 
-// longNumber is a number of more than three digits that is no part of a word, a path or a fraction.
-var longNumber = regexp.MustCompile(`(^|[ (*/=+])([0-9]{4,})\b`)
+// longNumber is a number of more than three digits that is no part of a word, a path or a fraction, with what stands
+// before it and after it where that makes it a name: the number of a process or port, and lists of ports.
+var longNumber = regexp.MustCompile(`(\b(?:[Pp]rocess|[Pp]orts?) |-[tp] |^|[ (*/=+])([0-9]{4,})\b([-,][0-9]+)*`)
 
-// grouped parts the thousands of the numbers in s with commas.
+// grouped parts the thousands of the numbers in s with commas. Numbers that are names stay as they are.
 func grouped(s string) string {
 	return longNumber.ReplaceAllStringFunc(s, func(m string) string {
-		digits := strings.TrimLeft(m, " (*/=+")
-		lead := m[:len(m)-len(digits)]
+		part := longNumber.FindStringSubmatch(m)
+		lead, digits := part[1], part[2]
+		if len(lead) > 1 || part[3] != "" {
+			return m
+		}
 		for i := len(digits) - 3; i > 0; i -= 3 {
 			digits = digits[:i] + "," + digits[i:]
 		}

@@ -102,25 +102,29 @@ func targetFlags(o *targetOptions) []cli.Flag {
 	}
 }
 
+// maxMsgBytes is the largest message to everybody that is reckoned with; pushd takes a quarter of it.
+const maxMsgBytes = 1 << 30
+
 // validate checks what the flags cannot check by themselves.
 func (o *targetOptions) validate(c *cli.Context) error {
+	const many, ports = 1_000_000, 65_535
 	for _, f := range []struct {
-		name  string
-		value int
-	}{{"workers", o.workers}, {"sources", o.sources}, {"destinations", o.dests}, {"ports", o.ports}} {
-		if f.value < 1 || f.value > 1_000_000 {
-			return app.Usagef("-%s: %d is out of range, 1 to 1000000", "-"+f.name, f.value)
+		name        string
+		value, most int
+	}{{"workers", o.workers, many}, {"sources", o.sources, many}, {"destinations", o.dests, many}, {"ports", o.ports, ports}} {
+		if f.value < 1 || f.value > f.most {
+			return app.Usagef("-%s: %d is out of range, 1 to %d", "-"+f.name, f.value, f.most)
 		}
 	}
 	switch {
 	case app.Given(c, "pid") && o.pid < 1:
 		return app.Usagef("--pid: %d is no process", o.pid)
-	case app.Given(c, "unit") && !validUnit(o.unit):
+	case app.Given(c, "unit") && !sysprep.ValidUnit(o.unit):
 		return app.Usagef("--unit: %q is no unit, such as pushd.service", o.unit)
 	case o.pid != 0 && o.unit != "":
 		return app.Usagef("--pid and --unit: give one of them")
-	case o.msgBytes < 0 || o.msgBytes > 1<<40:
-		return app.Usagef("--msg-bytes: %d is out of range", int64(o.msgBytes))
+	case o.msgBytes < 0 || o.msgBytes > maxMsgBytes:
+		return app.Usagef("--msg-bytes: %d is out of range, 1 to %d", int64(o.msgBytes), maxMsgBytes)
 	case o.socket != "" && o.noPushd && app.Given(c, "socket"):
 		return app.Usagef("--socket and --no-pushd: give one of them")
 	}
@@ -128,12 +132,6 @@ func (o *targetOptions) validate(c *cli.Context) error {
 		o.unit += ".service"
 	}
 	return nil
-}
-
-func validUnit(s string) bool {
-	return s != "" && s[0] != '-' && len(s) < 256 && !strings.ContainsFunc(s, func(r rune) bool {
-		return r <= ' ' || r > '~' || strings.ContainsRune(`/'"$;&|<>()`+"`", r)
-	})
 }
 
 // noArguments refuses arguments.

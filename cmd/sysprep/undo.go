@@ -13,7 +13,8 @@ import (
 
 const undoDescription = `Brings back the files and the kernel's settings that were there before the first
 sysprep fix since the last undo. What somebody else has changed since is left as it
-is, and so is a limit of which more is in use than the old value allows.
+is, and so is a limit of which more is in use than the old value allows; a later
+undo looks at both again.
 
 Exit status: 0 all is as it was, or nothing had to be undone; 1 something is not;
 2 wrong usage; 3 there is no /proc below the root.`

@@ -22,14 +22,17 @@ type Changer struct {
 	Reload func(ctx context.Context) error
 	Show   func(unit string) (map[string]string, error)
 
-	host *Host
-	// writeLive sets a kernel setting. Tests put one that fails.
+	host  *Host
+	files fileTree // nil until open
+	// writeLive sets a kernel setting instead of the Changer itself. Tests put one that fails.
 	writeLive func(file, value string) error
+	// namespace names the network namespace that fix was started in. Tests put their own.
+	namespace func() string
 }
 
 // NewChanger makes a Changer for the directory that h was opened on.
 func NewChanger(h *Host, root string) *Changer {
-	c := &Changer{Root: root, host: h, writeLive: writeSetting}
+	c := &Changer{Root: root, host: h}
 	if h.Live() && h.hasSystemd() {
 		c.Reload, c.Show = reloadSystemd, h.systemd
 	}
@@ -56,25 +59,27 @@ func (c *Changer) Apply(ctx context.Context, p Plan) (Plan, error) {
 	if err != nil {
 		return p.open("Nothing was changed."), err
 	}
-	if err := c.addRecord(p, files); err != nil {
+	rec, err := c.addRecord(p, files)
+	if err != nil {
 		return p.open("Nothing was changed."), fmt.Errorf("keep what is there now, for undo: %w; nothing was changed", err)
 	}
 	for _, f := range files {
 		if err := ctx.Err(); err != nil {
 			return p.open("Interrupted before it."), err
 		}
-		if err := c.writeFile(f.Path, []byte(f.Wrote), 0o644); err != nil {
+		if err := c.writeFile(f.Path, []byte(f.Wrote), f.mode()); err != nil {
 			return p.open("A file could not be written before it."), fmt.Errorf("%w; no kernel setting was changed", err)
 		}
 		p.Files = append(p.Files, f.Path)
 	}
-	if err := c.setAll(ctx, &p); err != nil {
-		return p.open("Interrupted before it."), err
+	if err := c.setAll(ctx, &p, &rec); err != nil {
+		if ctx.Err() != nil {
+			return p.open("Interrupted before it."), err
+		}
+		return p.open("What undo needs could not be kept before it."), err
 	}
-	if err := c.dropRefused(&p, files); err != nil {
-		return p, err
-	}
-	return p, c.reload(ctx, &p)
+	err = c.dropRefused(&p, files, &rec)
+	return p, errors.Join(err, c.reload(ctx, &p)) // the drop-in is written in any case
 }
 
 // open marks the steps that were not reached.
@@ -91,34 +96,88 @@ func (p Plan) open(reason string) Plan {
 func (c *Changer) prepare(p Plan) ([]fileRecord, error) {
 	var files []fileRecord
 	for _, f := range []struct {
-		name  string
-		kind  RemedyKind
-		merge func(old []byte, entries []entry) ([]byte, error)
+		name    string
+		entries []entry
+		merge   func(old []byte, entries []entry) ([]byte, error)
 	}{
-		{SysctlFile, RemedySysctl, mergeSysctl},
-		{DropInFile(p.Unit), RemedySystemd, func(old []byte, entries []entry) ([]byte, error) {
+		{SysctlFile, c.bootEntries(p), mergeSysctl},
+		{DropInFile(p.Unit), p.entries(RemedySystemd, false), func(old []byte, entries []entry) ([]byte, error) {
 			return mergeDropIn(DropInFile(p.Unit), old, entries)
 		}},
 	} {
-		entries := p.entries(f.kind, false)
-		if len(entries) == 0 {
+		if len(f.entries) == 0 {
 			continue
 		}
-		old, existed, err := c.readFile(f.name)
+		if f.name != SysctlFile && !ValidUnit(p.Unit) {
+			return nil, fmt.Errorf("%q is no unit; nothing was changed", p.Unit)
+		}
+		old, err := c.readFile(f.name)
 		if err != nil {
 			return nil, err
 		}
-		text, err := f.merge(old, entries)
+		text, err := f.merge(old.text, f.entries)
 		if err != nil {
 			return nil, err
 		}
-		files = append(files, fileRecord{Path: f.name, Existed: existed, Before: string(old), Wrote: string(text)})
+		files = append(files, fileRecord{Path: f.name, Existed: old.existed, Mode: uint32(old.mode), Before: string(old.text), Wrote: string(text)})
 	}
 	return files, nil
 }
 
-// setAll sets the kernel's settings one by one, and reads each back. Only an interruption ends it early.
-func (c *Changer) setAll(ctx context.Context, p *Plan) error {
+// bootEntries lists what the file of kernel settings is to have: nothing that is not for the network namespace in which
+// it is read at boot, and nothing below what another file sets, which the running kernel need not have.
+func (c *Changer) bootEntries(p Plan) []entry {
+	settings, _ := c.host.sysctlFiles() //nolint:errcheck // without files no value is lowered
+	boots := c.bootsHere()
+	var out []entry
+	for _, e := range p.entries(RemedySysctl, false) {
+		if !boots && ScopeOf(e.key) == ScopeNetns {
+			continue
+		}
+		if last, found := lastSetting(settings, e.key); found {
+			e.value = higher(e.key, oneSpaced(last.Value), e.value)
+		}
+		out = append(out, e)
+	}
+	return out
+}
+
+// bootsHere reports whether what is set at boot is set in this network namespace: in one that was made later, the file
+// would change the machine that shares it instead.
+func (c *Changer) bootsHere() bool {
+	if child, _ := c.host.Netns(); !child {
+		return true
+	}
+	if !c.host.Live() {
+		return false
+	}
+	own, err := os.Readlink("/proc/self/ns/net")
+	first, err2 := os.Readlink("/proc/1/ns/net") // as in a container that has a systemd of its own
+	return err == nil && err2 == nil && own == first
+}
+
+// netns names the network namespace that has the setting, "" when it is the one in which the machine or container was
+// started, or the setting is not one of a namespace.
+func (c *Changer) netns(key string) string {
+	if ScopeOf(key) != ScopeNetns {
+		return ""
+	}
+	if c.namespace != nil {
+		return c.namespace()
+	}
+	if !c.host.Live() || c.bootsHere() {
+		return ""
+	}
+	own, err := os.Readlink("/proc/self/ns/net")
+	if err != nil {
+		return "unknown"
+	}
+	return own
+}
+
+// setAll sets the kernel's settings one by one, and reads each back. Only an interruption, or a record that cannot be
+// written, ends it early.
+func (c *Changer) setAll(ctx context.Context, p *Plan, rec *record) error {
 	for i := range p.Steps {
 		s := &p.Steps[i]
 		if s.Kind != RemedySysctl || s.State != StepPlanned {
@@ -127,42 +186,65 @@ func (c *Changer) setAll(ctx context.Context, p *Plan) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		c.set(s)
+		if err := c.set(s, rec); err != nil {
+			return fmt.Errorf("keep what was set, for undo: %w", err)
+		}
 	}
 	return nil
 }
 
-// set carries out one step. What another program raised in the meantime is not lowered.
-func (c *Changer) set(s *Step) {
+// set carries out one step. What another program raised in the meantime is not lowered. Whatever the setting may have
+// from now on is in the record, also what the kernel makes of the value.
+func (c *Changer) set(s *Step, rec *record) error {
 	now, err := c.host.sysctlText(s.Key)
 	if err == nil && reached(s.Key, now, s.Value) {
 		s.State, s.After, s.Note = StepDone, now, "Somebody else raised it meanwhile."
-		return
+		return nil
 	}
 	value := s.Value
 	if err == nil {
 		value = higher(s.Key, now, value)
 	}
-	if err := c.writeLive(c.path(sysctlPath(s.Key)), value); err != nil {
+	if err := c.keep(rec, s.Key, value); err != nil {
+		return err
+	}
+	if err := c.setLive(s.Key, value); err != nil {
 		s.State, s.Reason = StepRefused, c.host.refusal(s.Key, value, err)
-		return
+		return nil
 	}
 	after, err := c.host.sysctlText(s.Key)
-	switch {
-	case err != nil:
+	if err != nil {
 		s.State, s.Reason = StepRefused, "It was set, but cannot be read back: "+err.Error()+"."
-	case !reached(s.Key, after, value):
-		s.State, s.After = StepRefused, after
-		s.Reason = fmt.Sprintf("The kernel took %s and made %s of it.", value, after)
-	default:
-		s.State, s.After = StepDone, after
-		s.Note = c.afterBoot(s.Key, after)
+		return nil
 	}
+	s.After = after
+	if !reached(s.Key, after, value) {
+		s.State, s.Reason = StepRefused, fmt.Sprintf("The kernel took %s and made %s of it.", value, after)
+	} else {
+		s.State, s.Note = StepDone, c.afterBoot(s.Key, after)
+	}
+	return c.keep(rec, s.Key, after)
+}
+
+// setLive writes a kernel setting.
+func (c *Changer) setLive(key, value string) error {
+	name := sysctlPath(key)
+	switch {
+	case c.writeLive != nil:
+		return c.writeLive(c.path(name), value)
+	case c.host.Live():
+		return writeSetting("/"+name, value)
+	}
+	f, err := c.files.OpenFile(name, os.O_WRONLY|os.O_TRUNC, 0)
+	if err != nil {
+		return err
+	}
+	return writeValue(f, value)
 }
 
 // afterBoot says why a value will not last, or "": a later file sets less, or the file is not for this network namespace.
 func (c *Changer) afterBoot(key, value string) string {
-	if child, known := c.host.Netns(); known && child && ScopeOf(key) == ScopeNetns {
+	if ScopeOf(key) == ScopeNetns && !c.bootsHere() {
 		return "This is a network namespace of its own: it is set for as long as that lives, and the next one starts with the kernel's default."
 	}
 	settings, err := c.host.sysctlFiles()
@@ -177,48 +259,48 @@ func (c *Changer) afterBoot(key, value string) string {
 }
 
 // dropRefused takes out of the file what the kernel did not take, so that it does not fail at every boot.
-func (c *Changer) dropRefused(p *Plan, files []fileRecord) error {
-	refused := false
-	for _, s := range p.Steps {
-		refused = refused || s.Kind == RemedySysctl && s.State == StepRefused
-	}
-	if !refused {
+func (c *Changer) dropRefused(p *Plan, files []fileRecord, rec *record) error {
+	refused := slices.ContainsFunc(p.Steps, func(s Step) bool { return s.Kind == RemedySysctl && s.State == StepRefused })
+	i := slices.IndexFunc(files, func(f fileRecord) bool { return f.Path == SysctlFile })
+	if !refused || i < 0 {
 		return nil
 	}
-	for _, f := range files {
-		if f.Path != SysctlFile {
-			continue
-		}
-		entries := p.entries(RemedySysctl, false)
-		if len(entries) == 0 && !f.Existed {
-			p.Files = slices.DeleteFunc(p.Files, func(name string) bool { return name == SysctlFile })
-			return c.remove(SysctlFile)
-		}
-		text, err := mergeSysctl([]byte(f.Before), entries)
-		if err != nil {
-			return err
-		}
-		f.Wrote = string(text)
-		if err := c.writeFile(SysctlFile, text, 0o644); err != nil {
-			return err
-		}
-		return c.addRecord(*p, []fileRecord{f})
+	f, entries := files[i], c.bootEntries(*p)
+	if len(entries) == 0 && !f.Existed {
+		p.Files = slices.DeleteFunc(p.Files, func(name string) bool { return name == SysctlFile })
+		return c.remove(SysctlFile)
 	}
-	return nil
+	text, err := mergeSysctl([]byte(f.Before), entries)
+	if err != nil {
+		return err
+	}
+	rec.file(SysctlFile).add(string(text))
+	if err := c.writeRecord(*rec); err != nil {
+		return err
+	}
+	return c.writeFile(SysctlFile, text, f.mode())
 }
 
-// reload makes systemd read the drop-in, and reads the directives back.
+// reload makes systemd read the drop-in, and reads the directives back. Where there is a systemd to ask, only what it shows
+// is done.
 func (c *Changer) reload(ctx context.Context, p *Plan) error {
 	if p.entriesPlanned(RemedySystemd) == 0 {
 		return nil
 	}
 	var shown map[string]string
 	if c.Reload != nil {
-		if err := c.Reload(ctx); err != nil {
+		err := c.Reload(ctx)
+		if err == nil {
+			shown, err = c.Show(p.Unit)
+		}
+		switch state := shown["LoadState"]; {
+		case err != nil:
 			p.refuseDirectives("The drop-in is written, but systemd did not read it: " + err.Error() + ".")
 			return nil
+		case state != "loaded":
+			p.refuseDirectives(fmt.Sprintf("The drop-in is written, but systemd has no such unit (it is %.40q).", state))
+			return nil
 		}
-		shown, _ = c.Show(p.Unit) //nolint:errcheck // a unit that is not installed yet shows nothing
 	}
 	for i := range p.Steps {
 		s := &p.Steps[i]
@@ -226,12 +308,20 @@ func (c *Changer) reload(ctx context.Context, p *Plan) error {
 			continue
 		}
 		s.State, s.After = StepDone, s.Value
-		if v := shown[s.Key]; v != "" && !reached(s.Key, v, s.Value) {
+		if v := shown[unitProperty(s.Key)]; v != "" && !reached(s.Key, v, s.Value) {
 			s.State, s.After = StepRefused, v
 			s.Reason = fmt.Sprintf("The drop-in is written, but systemd has %s: a later drop-in of %s sets it.", v, p.Unit)
 		}
 	}
 	return nil
+}
+
+// unitProperty is how systemctl show calls a directive.
+func unitProperty(directive string) string {
+	if directive == "TimeoutStopSec" {
+		return "TimeoutStopUSec"
+	}
+	return directive
 }
 
 func (p Plan) entriesPlanned(kind RemedyKind) int {
@@ -258,7 +348,12 @@ func writeSetting(file, value string) error {
 	if err != nil {
 		return err
 	}
-	_, err = f.WriteString(value + "\n") // in one write: the kernel takes each as a whole
+	return writeValue(f, value)
+}
+
+// writeValue writes a setting and closes its file.
+func writeValue(f *os.File, value string) error {
+	_, err := f.WriteString(value + "\n") // in one write: the kernel takes each as a whole
 	return errors.Join(err, f.Close())
 }
 

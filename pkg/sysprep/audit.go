@@ -157,7 +157,7 @@ func (a *auditor) judgeKey(s Setting) Judgement {
 		return Judgement{Effect: Nothing, Why: "It cannot be set from inside this container or network namespace.",
 			Evidence: "in effect here: " + live}
 	case known:
-		return rule(a, s, live)
+		return a.judgeValue(rule, s, live)
 	case live == oneSpaced(s.Value):
 		return Judgement{Effect: Nothing, Why: "This host has that value already.", Evidence: "in effect here: " + live}
 	}

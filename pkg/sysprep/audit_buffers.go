@@ -65,7 +65,7 @@ func tcpRmemRule(a *auditor, s Setting, live string) Judgement {
 	if !ok {
 		return unreadable(s)
 	}
-	j := Judgement{Effect: Harms, Better: "4096 131072 6291456"}
+	j := Judgement{Effect: Harms, Better: higher(s.Key, live, "4096 131072 6291456")}
 	switch {
 	case v[1] < leastBuffer:
 		j.Why = "Buffers are limits, not reservations: an idle socket has none. A window this small makes a request " +
@@ -96,9 +96,9 @@ func tcpWmemRule(a *auditor, s Setting, live string) Judgement {
 	if !ok {
 		return unreadable(s)
 	}
-	j := Judgement{Effect: Harms, Better: "4096 16384 4194304"}
+	j := Judgement{Effect: Harms, Better: higher(s.Key, live, "4096 16384 4194304")}
 	if f := a.findings[s.Key]; f.Remedy != nil && f.Remedy.Value != "" {
-		j.Better = f.Remedy.Value
+		j.Better = higher(s.Key, live, f.Remedy.Value)
 	}
 	pool := a.tcpMemMax() * a.h.pageBytes
 	stuck := v[2] / 100 * a.t.N
@@ -161,7 +161,7 @@ func bufferMaxRule(a *auditor, s Setting, live string) Judgement {
 		}
 		j.Why += "."
 	case send && value < pushdSendBytes:
-		j.Effect, j.Better, j.Why = Nothing, number(pushdSendBytes), "The kernel's default or above it; pushd's send buffers are cut to it."
+		j.Effect, j.Better, j.Why = Nothing, number(max(have, pushdSendBytes)), "The kernel's default or above it; pushd's send buffers are cut to it."
 	case value <= have:
 		j.Effect, j.Why = Nothing, "This host has as much, or more."
 	case send:
@@ -179,6 +179,9 @@ func bufferMaxRule(a *auditor, s Setting, live string) Judgement {
 // root.
 func portRangeRule(a *auditor, s Setting, live string) Judgement {
 	f := strings.Fields(s.Value)
+	if have := strings.Fields(live); len(f) == 1 && len(have) == 2 {
+		f = append(f, have[1]) // as the kernel does
+	}
 	if len(f) != 2 {
 		return unreadable(s)
 	}
@@ -196,7 +199,7 @@ func portRangeRule(a *auditor, s Setting, live string) Judgement {
 	j := Judgement{Evidence: fmt.Sprintf("%d - %d + 1 = %d ports; this host has %s", high, low, ports, live)}
 	switch {
 	case low < first:
-		j.Effect, j.Better = Harms, fmt.Sprintf("%d %d", first, high)
+		j.Effect, j.Better = Harms, higher(s.Key, live, fmt.Sprintf("%d %d", first, high))
 		j.Why = "The kernel refuses it (EINVAL), and the range stays what it was."
 		j.Evidence = fmt.Sprintf("%d < %d (net.ipv4.ip_unprivileged_port_start); this host keeps %s", low, first, live)
 	case !a.t.opens():

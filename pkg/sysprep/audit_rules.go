@@ -24,7 +24,7 @@ var auditRules = map[string]auditRule{
 	"net.ipv4.ip_local_port_range": portRangeRule,
 	"net.ipv4.tcp_tw_recycle":      twRecycleRule,
 	"net.ipv4.tcp_tw_reuse":        twReuseRule,
-	"net.ipv4.tcp_max_tw_buckets":  atLeastRule("Sockets in TIME_WAIT; beyond it they are dropped early, and the kernel's documentation says never to lower it."),
+	"net.ipv4.tcp_max_tw_buckets":  twBucketsRule,
 	"net.ipv4.tcp_max_orphans":     atLeastRule("Sockets that are closed with data left to send; beyond it they are reset."),
 	"net.netfilter.nf_conntrack_max": atLeastRule("Flows that the firewall remembers; beyond it " +
 		"packets are dropped."),
@@ -93,10 +93,11 @@ func (a *auditor) stock(key string) int64 {
 	case "net.core.rmem_max", "net.core.wmem_max":
 		return 212_992
 	case "net.ipv4.tcp_max_tw_buckets", "net.ipv4.tcp_max_orphans":
-		n, err := a.h.sysctl("net.ipv4.tcp_ehash_entries") // since Linux 6.1; a child namespace shows it negative
-		if err == nil {
-			return n / 2
+		n, err := a.h.ehash() // since Linux 6.1
+		if err != nil {
+			n = a.h.likelyEhash()
 		}
+		return n / 2
 	}
 	return 0
 }
@@ -147,7 +148,7 @@ func (a *auditor) judgeAtLeast(key, what string, value, have int64) Judgement {
 	}
 	lowers := value < have || value < stock
 	if value < want || lowers && want == 0 {
-		j.Better = number(max(want, have))
+		j.Better = strconv.FormatInt(max(want, have), 10) // to be written, where no unlimited is taken
 	}
 	switch {
 	case value < want && lowers, want == 0 && value < stock:
@@ -184,15 +185,39 @@ func (a *auditor) formula(key string, want int64) string {
 	return number(want)
 }
 
+// twBucketsRule: the kernel's documentation says never to lower it, so that less than the host has is too little whatever
+// the target wants.
+func twBucketsRule(a *auditor, s Setting, live string) Judgement {
+	const what = "Sockets in TIME_WAIT; beyond it they are dropped early, and the kernel's documentation says never to lower it."
+	j := atLeastRule(what)(a, s, live)
+	value, err := parseLimit(s.Value)
+	have, err2 := parseLimit(live)
+	if err != nil || err2 != nil || j.Effect == Harms || value >= have {
+		return j
+	}
+	j.Effect, j.Better = Harms, number(max(have, a.wanted(s.Key), a.stock(s.Key)))
+	j.Why = what + " It lowers what the host has."
+	return j
+}
+
 // nrOpenRule knows that other units count on the kernel's default.
 func nrOpenRule(a *auditor, s Setting, live string) Judgement {
 	value, err := parseLimit(s.Value)
 	if err == nil && value < stockNrOpen {
-		return Judgement{Effect: Harms, Better: number(max(stockNrOpen, a.wanted(s.Key))),
+		return Judgement{Effect: Harms, Better: number(max(stockNrOpen, a.wanted(s.Key), liveNumber(live))),
 			Why:      "Below the kernel's default: units that ask for as many files as that, as container daemons do, no longer start.",
 			Evidence: fmt.Sprintf("%d < %d", value, stockNrOpen)}
 	}
 	return atLeastRule("The highest RLIMIT_NOFILE that a process may have.")(a, s, live)
+}
+
+// liveNumber is what the host has, or 0 when that is no number.
+func liveNumber(live string) int64 {
+	n, err := parseLimit(live)
+	if err != nil {
+		return 0
+	}
+	return n
 }
 
 // switchRule judges a setting with one good value and one bad one.

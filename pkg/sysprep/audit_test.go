@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"testing/fstest"
+
+	"golang.org/x/sys/unix"
 )
 
 // auditHost is a server of 24 GiB with the settings of Linux 6.18; over replaces files, "-" removes them.
@@ -99,12 +101,13 @@ var auditCases = []struct {
 	{server, "net.ipv4.tcp_mem = 100 200 300", Harms, "connections are reset", "300 < 1000000", "625000 833333 1250000"},
 	{server, "net.ipv4.tcp_mem = 400000 500000 600000", Nothing, "less than what a message to everybody queues", "600000 <", "625000 833333 1250000"},
 	{Target{N: 1000}, "net.ipv4.tcp_mem = 786432 2097152 3145728", Nothing, "is enough for a message", "", ""},
-	{server, "net.ipv4.tcp_mem = 1 2 3 4", Harms, "takes no such value", "", ""},
+	{server, "net.ipv4.tcp_mem = 100 200 300 9", Harms, "connections are reset", "300 < 1000000", "625000 833333 1250000"},
+	{server, "net.ipv4.tcp_mem = 1 2 x", Harms, "takes no such value", `"1 2 x"`, ""},
 
 	// buffers
-	{server, "net.ipv4.tcp_rmem = 1024 4096 16384", Harms, "limits, not reservations", "first window 2048 bytes", "4096 131072 6291456"},
-	{server, "net.ipv4.tcp_rmem = 1024 131072 6291456", Harms, "Below one page", "1024 < 4096", "4096 131072 6291456"},
-	{server, "net.ipv4.tcp_rmem = 4096 131072 65536", Harms, "never grow", "65536 < 131072", "4096 131072 6291456"},
+	{server, "net.ipv4.tcp_rmem = 1024 4096 16384", Harms, "limits, not reservations", "first window 2048 bytes", "4096 131072 33554432"},
+	{server, "net.ipv4.tcp_rmem = 1024 131072 6291456", Harms, "Below one page", "1024 < 4096", "4096 131072 33554432"},
+	{server, "net.ipv4.tcp_rmem = 4096 131072 65536", Harms, "never grow", "65536 < 131072", "4096 131072 33554432"},
 	{server, "net.ipv4.tcp_rmem = 4096 87380 4161536", Nothing, "before 4.20", "", ""},
 	{server, "net.ipv4.tcp_rmem = 4096\t131072 33554432", Nothing, "has it already", "", ""},
 	{server, "net.ipv4.tcp_wmem = 1024 4096 16384", Harms, "limits, not reservations", "starts with 4096", "4096 16384 4194304"},
@@ -121,7 +124,28 @@ var auditCases = []struct {
 	{Target{N: 1_000_000, Role: RoleLoadgen}, "net.ipv4.ip_local_port_range = 1024 65535", Helps, "not enough for the target", "need 1050000", ""},
 	{Target{N: 1_000_000, Role: RoleLoadgen}, "net.ipv4.ip_local_port_range = 40000 50000", Harms, "Fewer ports", "", ""},
 	{server, "net.ipv4.ip_local_port_range = 65535 1024", Harms, "takes no such value", "", ""},
-	{server, "net.ipv4.ip_local_port_range = 1024", Harms, "takes no such value", "", ""},
+	{server, "net.ipv4.ip_local_port_range = 1024", Nothing, "need no port", "60999 - 1024 + 1", ""},
+	{server, "net.ipv4.ip_local_port_range = 1024 70000", Harms, "takes no such value", "70000 > 65535", ""},
+	{server, "net.ipv4.ip_local_port_range = 500 50000", Harms, "EINVAL", "500 < 1024", "1024 60999"},
+
+	// what the kernel refuses, and what it makes of the rest
+	{server, "net.core.somaxconn = 99999999999", Harms, "takes no such value (EINVAL)", "99999999999 > 2147483647", ""},
+	{server, "net.core.somaxconn = -1", Harms, "takes no such value", "-1 < 0", ""},
+	{server, "net.core.somaxconn = 0x10000", Helps, "Enough for the target", "16384", ""},
+	{server, "net.core.somaxconn = 0200000", Helps, "Enough for the target", "16384", ""},
+	{server, "net.core.somaxconn = 65535 1", Helps, "Enough for the target", "16384", ""},
+	{server, "net.core.somaxconn = 64k", Harms, "takes no such value", `"64k"`, ""},
+	{server, "net.core.somaxconn =", Harms, "takes no such value", `""`, ""},
+	{server, "fs.nr_open = 9999999999", Harms, "takes no such value", "9999999999 > 2147483584", ""},
+	{server, "net.ipv4.tcp_max_tw_buckets = 9999999999", Harms, "takes no such value", "> 2147483647", ""},
+	{server, "net.ipv4.tcp_max_tw_buckets = -1", Harms, "below zero", "this host has 131072", "131072"},
+	{server, "net.ipv4.tcp_max_tw_buckets = 131071", Harms, "never to lower it. It lowers", "131072", "131072"},
+	{server, "net.ipv4.tcp_rmem = 4096 131072 99999999999", Harms, "takes no such value", "> 2147483647", ""},
+	{server, "net.ipv4.tcp_rmem = 0 131072 6291456", Harms, "takes no such value", "0 < 1", ""},
+	{server, "net.ipv4.tcp_fin_timeout = abc", Harms, "takes no such value", `"abc"`, ""},
+	{server, "net.ipv4.tcp_fin_timeout = 99999999", Harms, "takes no such value", "99999999 > 21474836", ""},
+	{server, "net.ipv4.tcp_syncookies = 256", Harms, "takes no such value", "256 > 255", ""},
+	{server, "vm.swappiness = 1000", Harms, "takes no such value", "1000 > 200", ""},
 
 	// switches, and what does nothing
 	{server, "net.ipv4.tcp_timestamps = 0", Harms, "no PAWS", "", "1"},
@@ -195,6 +219,12 @@ func TestAuditDependsOnTheHost(t *testing.T) {
 		{"child namespace", "net.ipv4.tcp_mem = 1 2 3", child, Nothing, "what the host has counts"},
 		{"child namespace, read-only", "net.core.rmem_max = 16384", child, Nothing, "cannot be set from inside"},
 		{"child namespace, its own", "net.core.somaxconn = 128", child, Harms, "lowers"},
+		{"Linux 5.4, before its switches were bytes", "net.ipv4.tcp_syncookies = 256", map[string]string{"proc/sys/kernel/osrelease": "5.4.0"},
+			Unjudged, "Neither"},
+		{"Linux 5.4, whose table is not shown", "net.ipv4.tcp_max_tw_buckets = 5000", map[string]string{"proc/sys/kernel/osrelease": "5.4.0",
+			"proc/sys/net/ipv4/tcp_ehash_entries": "-", "proc/sys/net/ipv4/tcp_max_tw_buckets": "5000"}, Harms, "never to lower it"},
+		{"Linux 5.4, as the host", "net.ipv4.tcp_max_tw_buckets = 5000", map[string]string{"proc/sys/kernel/osrelease": "5.4.0",
+			"proc/sys/net/ipv4/tcp_ehash_entries": "-", "proc/meminfo": "-"}, Harms, "It lowers what the host has"},
 		{"conntrack", "net.netfilter.nf_conntrack_max = 2000500", map[string]string{"proc/sys/net/netfilter/nf_conntrack_max": "262144",
 			"proc/sys/net/netfilter/nf_conntrack_count": "10", "proc/sys/net/netfilter/nf_conntrack_buckets": "262144"}, Helps, "Enough"},
 		{"switched off here", "net.ipv4.tcp_timestamps = 1", map[string]string{"proc/sys/net/ipv4/tcp_timestamps": "0"}, Helps, "Brings back"},
@@ -307,4 +337,39 @@ func FuzzAudit(f *testing.F) {
 			}
 		}
 	})
+}
+
+// Every rule has the bounds of its setting.
+func TestRulesHaveBounds(t *testing.T) {
+	for key := range auditRules {
+		if _, ok := kernelBounds[key]; !ok {
+			t.Errorf("%s has a rule and no bounds", key)
+		}
+	}
+}
+
+// What is refused, this machine's kernel refuses; what is taken, it takes. Only what belongs to a network namespace is tried.
+func TestBoundsAreTheKernels(t *testing.T) {
+	if !inNamespace(t) {
+		return
+	}
+	h, _ := netnsHost(t)
+	if v := h.kernel(); v.before(kernelVersion{6, 0}) {
+		t.Skip("the bounds are those of Linux 6")
+	}
+	for key, b := range kernelBounds {
+		live, err := h.sysctlText(key)
+		if ScopeOf(key) != ScopeNetns || strings.HasPrefix(key, "net.netfilter.") || b.fields > 1 || err != nil {
+			continue
+		}
+		for _, n := range []int64{b.low - 1, max(b.low, -1), b.high + 1} { // the longest time depends on the kernel's ticks
+			err := writeSetting("/"+sysctlPath(key), number(n))
+			if refused := errors.Is(err, unix.EINVAL); refused != (n < b.low || n > b.high) || err != nil && !refused {
+				t.Errorf("the kernel's answer to %s = %d is %v; the bounds are %d and %d", key, n, err, b.low, b.high)
+			}
+		}
+		if err := writeSetting("/"+sysctlPath(key), live); err != nil {
+			t.Errorf("set %s back: %v", key, err)
+		}
+	}
 }

@@ -40,11 +40,14 @@ func checkTCPMem(h *Host, t Target) (Finding, error) {
 	if err != nil {
 		return Finding{}, err
 	}
-	usable, err := h.usable(t)
+	total, err := h.memTotal() // it is the machine's, whatever a control group may have
 	if err != nil {
 		return Finding{}, err
 	}
-	f, value := judgeTCPMem(current, usable, h.pageBytes, t)
+	f, value := judgeTCPMem(current, total, h.pageBytes, t)
+	if limit, file, err := h.memoryLimit(t); err == nil && file != "" && f.Outcome == OK && current[2] > limit/h.pageBytes*60/100 {
+		f.Note = fmt.Sprintf("more than the control group may have, %s: that limit comes first", gib(limit))
+	}
 	if value == nil {
 		return f, nil // its remedy is a text, or there is none
 	}
@@ -53,9 +56,9 @@ func checkTCPMem(h *Host, t Target) (Finding, error) {
 
 // judgeTCPMem fails when the numbers let TCP take what the host does not have, and warns when a message to everybody
 // does not fit. value is what to raise it to, nil when raising is not the remedy.
-func judgeTCPMem(current []int64, usable, pageBytes int64, t Target) (f Finding, value []int64) {
-	pages := t.N * queuedPages(t.msgBytes(), pageBytes)
-	memory := usable / pageBytes
+func judgeTCPMem(current []int64, total, pageBytes int64, t Target) (f Finding, value []int64) {
+	pages := product(t.N, queuedPages(t.msgBytes(), pageBytes))
+	memory := total / pageBytes
 	most := memory * 40 / 100
 	want := min(most, max(current[2], ceilPercent(pages, 125)))
 	wanted := []int64{want / 2, want * 2 / 3, want}
@@ -73,7 +76,7 @@ func judgeTCPMem(current []int64, usable, pageBytes int64, t Target) (f Finding,
 		return lower(fmt.Sprintf("It is counted in pages: this is %s, more than there is; was it meant in bytes?", gibPages(current[2], pageBytes)))
 	case current[2] > memory*60/100:
 		return lower(fmt.Sprintf("TCP may take %s of %s, and the OOM killer comes before TCP holds back.",
-			gibPages(current[2], pageBytes), gib(usable)))
+			gibPages(current[2], pageBytes), gib(total)))
 	case current[0] == current[1] && current[1] == current[2]:
 		f.Outcome = Fail
 		f.Why = "Three equal numbers leave TCP no stage in which it holds back before it drops."
@@ -88,7 +91,7 @@ func judgeTCPMem(current []int64, usable, pageBytes int64, t Target) (f Finding,
 	case current[2] >= most:
 		f.Outcome = Warn
 		return f.withText("no setting helps: more would take the memory of everything else",
-			fmt.Sprintf("give this host %s of memory, or send shorter messages", gib(ceilDiv(ceilPercent(pages, 125)*pageBytes*100, 40)))), nil
+			fmt.Sprintf("give this host %s of memory, or send shorter messages", gib(product(ceilPercent(ceilPercent(pages, 125), 250), pageBytes)))), nil
 	}
 	f.Outcome = Warn
 	return f, raised(current, wanted)

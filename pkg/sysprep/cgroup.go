@@ -63,6 +63,7 @@ type controller struct {
 var (
 	memoryController = controller{"memory", "memory.limit_in_bytes", "memory.max"}
 	memoryThrottle   = controller{"memory", "", "memory.high"}
+	cpuController    = controller{"cpu", "cpu.cfs_quota_us", "cpu.max"}
 	pidsController   = controller{"pids", "pids.max", "pids.max"}
 )
 

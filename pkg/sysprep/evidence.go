@@ -26,7 +26,7 @@ var evidenceChecks = []Check{
 		"Connections that were closed here and are not yet done, against net.ipv4.tcp_max_orphans."},
 	{ID: "evidence.time_wait", Group: GroupEvidence, run: checkTimeWaitEvidence, Explain: "" +
 		"Connections in TIME_WAIT now, against net.ipv4.tcp_max_tw_buckets, and how many were forgotten early since boot " +
-		"(TCPTimeWaitOverflow)."},
+		"(TCPTimeWaitOverflow): more than one in a thousand of all connections is a warning."},
 	{ID: "evidence.files", Group: GroupEvidence, run: checkFilesEvidence, Explain: "" +
 		"Open files of the machine now, against fs.file-max."},
 	{ID: "evidence.conntrack", Group: GroupEvidence, run: checkConntrackEvidence, Explain: "" +
@@ -88,6 +88,10 @@ func checkSoftnetEvidence(h *Host, _ Target) (Finding, error) {
 	s, err := h.softnet()
 	if err != nil {
 		return Finding{}, err
+	}
+	// the counters of packets have 32 bits for each CPU and wrap; those of IP have 64 and are no more than came
+	if c, err := h.netCounters(); err == nil {
+		s.processed = max(s.processed, c["Ip.InReceives"])
 	}
 	f := Finding{Outcome: OK, Current: fmt.Sprintf("%d dropped", s.dropped)}
 	if s.dropped*100_000 <= s.processed {
@@ -162,10 +166,25 @@ func checkTimeWaitEvidence(h *Host, _ Target) (Finding, error) {
 		return Finding{}, err
 	}
 	f := nearFull("places for TIME_WAIT", s.timeWait, most)
-	if c, err := h.netCounters(); err == nil && f.Outcome == OK && c["TcpExt.TCPTimeWaitOverflow"] > 0 {
-		f.Note = fmt.Sprintf("%d were forgotten early since boot", c["TcpExt.TCPTimeWaitOverflow"])
+	if c, err := h.netCounters(); err == nil && f.Outcome == OK {
+		f = judgeForgotten(f, c["TcpExt.TCPTimeWaitOverflow"], c["Tcp.ActiveOpens"]+c["Tcp.PassiveOpens"])
 	}
-	return f.withText(fmt.Sprintf("sysctl -w net.ipv4.tcp_max_tw_buckets=%d", most*2), inSysctlFile("net.ipv4.tcp_max_tw_buckets", most*2)), nil
+	more := doubled(most)
+	return f.withText(fmt.Sprintf("sysctl -w net.ipv4.tcp_max_tw_buckets=%d", more), inSysctlFile("net.ipv4.tcp_max_tw_buckets", more)), nil
+}
+
+// judgeForgotten warns when more than one in a thousand connections since boot left TIME_WAIT too early.
+func judgeForgotten(f Finding, forgotten, opened int64) Finding {
+	switch {
+	case forgotten == 0:
+	case forgotten <= opened/1000:
+		f.Note = fmt.Sprintf("%d were forgotten early since boot", forgotten)
+	default:
+		f.Outcome, f.Current, f.Wanted = Warn, fmt.Sprintf("%d forgotten", forgotten), "0 forgotten"
+		f.Formula = "more than 1 in 1000 of all connections is too many"
+		f.Why = fmt.Sprintf("Since boot %d of %d connections left TIME_WAIT early because it was full (TCPTimeWaitOverflow).", forgotten, opened)
+	}
+	return f
 }
 
 func checkFilesEvidence(h *Host, _ Target) (Finding, error) {

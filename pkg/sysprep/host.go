@@ -1,6 +1,8 @@
 package sysprep
 
 import (
+	"bufio"
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -12,7 +14,7 @@ import (
 	"strings"
 )
 
-// maxFileBytes bounds what is read of any file; those of /proc that are read here are shorter.
+// maxFileBytes bounds what is read of any file at once; those of /proc that are read here are shorter as a rule.
 const maxFileBytes = 256 << 10
 
 // ErrNoProc means that there is no /proc below the root, so that nothing can be checked.
@@ -64,7 +66,7 @@ func Open(dir string) (*Host, error) {
 		h.live, h.systemd, h.kernelLog, h.backlogs = true, showUnit, readKernelLog, readBacklogs
 		return h, nil
 	}
-	if smaps, err := h.text("proc/self/smaps"); err == nil {
+	if smaps, err := h.begin("proc/self/smaps"); err == nil {
 		if n, ok := parsePageBytes(smaps); ok {
 			h.pageBytes = n
 		}
@@ -107,11 +109,42 @@ func (h *Host) readText(name string) (string, error) {
 		return "", err
 	}
 	defer f.Close() // only read
-	b, err := io.ReadAll(io.LimitReader(f, maxFileBytes))
+	b, err := io.ReadAll(io.LimitReader(f, maxFileBytes+1))
 	if err != nil {
 		return "", err
 	}
+	if len(b) > maxFileBytes { // half of it would be judged as if it were all
+		return "", fmt.Errorf("/%s cannot be judged: it is longer than %d KiB", name, maxFileBytes>>10)
+	}
 	return strings.TrimSpace(string(b)), nil
+}
+
+// begin is what text is, of a file whose first lines are enough, however long it is.
+func (h *Host) begin(name string) (string, error) {
+	f, err := h.root.Open(name)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close() // only read
+	b, err := io.ReadAll(io.LimitReader(f, 64<<10))
+	return strings.TrimSpace(string(b)), err
+}
+
+// countLines is the number of lines of a file that are not empty; it may be of any length.
+func (h *Host) countLines(name string) (int64, error) {
+	f, err := h.root.Open(name)
+	if err != nil {
+		return 0, err
+	}
+	defer f.Close() // only read
+	n := int64(0)
+	lines := bufio.NewScanner(f)
+	for lines.Scan() {
+		if len(bytes.TrimSpace(lines.Bytes())) > 0 {
+			n++
+		}
+	}
+	return n, lines.Err()
 }
 
 // exists reports whether there is a file or directory of that name.

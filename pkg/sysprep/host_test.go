@@ -198,6 +198,9 @@ func FuzzProc(f *testing.F) {
 		if n, err := countPorts(s, 1024, 65_535); err == nil && n < 0 {
 			t.Errorf("countPorts(%q) = %d", s, n)
 		}
+		if n, ok := parseQuota(s); ok && n < 1 {
+			t.Errorf("parseQuota(%q) = %d", s, n)
+		}
 		if d, ok := parseTimespan(s); ok && d < 0 {
 			t.Errorf("parseTimespan(%q) = %v", s, d)
 		}

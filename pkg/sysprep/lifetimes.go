@@ -2,6 +2,7 @@ package sysprep
 
 import (
 	"fmt"
+	"math/bits"
 )
 
 var lifeChecks = []Check{
@@ -93,11 +94,22 @@ func checkTWBuckets(h *Host, t Target) (Finding, error) {
 		return Finding{}, err
 	}
 	ehash, err := h.ehash()
-	if err != nil {
-		ehash = 0 // then the kernel's default is not known
+	if err != nil { // kernels before 6.1 do not show it
+		ehash = h.likelyEhash()
 	}
 	f := judgeTWBuckets(current, ehash, t)
 	return f.withSysctl(h, key, f.Wanted), nil
+}
+
+// likelyEhash is the size that the kernel gives its table of sockets unless told: an entry for each 128 KiB of memory, up
+// to a power of 2. It is 0 when the memory is not shown.
+func (h *Host) likelyEhash() int64 {
+	total, err := h.memTotal()
+	if err != nil {
+		return 0
+	}
+	const most = 524_288
+	return min(int64(1)<<bits.Len64(uint64(max(1, total>>17)-1)), most)
 }
 
 // judgeTWBuckets warns below the kernel's default, and for a side that closes first below what waits during the peak.

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"strconv"
 	"strings"
 )
 
@@ -101,14 +100,19 @@ func checkCgroupMemory(h *Host, t Target) (Finding, error) {
 	if err != nil {
 		return Finding{}, err
 	}
-	if f, ok := h.throttled(t, limit, file); ok {
+	total, totalErr := h.memTotal()
+	f := fine("unlimited", "")
+	if file != "" && (totalErr != nil || limit < total) {
+		f = judgeMemory(memory{bytes: limit, hostBytes: total, cgroupFile: file, unit: t.Unit, model: h.model(t)}, t)
+	}
+	if f.Outcome != OK {
 		return f, nil
 	}
-	total, totalErr := h.memTotal()
-	if file == "" || totalErr == nil && limit >= total {
-		return fine("unlimited", ""), nil
+	if slower, ok := h.throttled(t, limit, file); ok {
+		slower.Holds = f.Holds
+		return slower, nil
 	}
-	return judgeMemory(memory{bytes: limit, hostBytes: total, cgroupFile: file, unit: t.Unit, model: h.model(t)}, t), nil
+	return f, nil
 }
 
 // checkUnitMemory judges the limit of a unit that has no process yet.
@@ -157,7 +161,7 @@ type memory struct {
 func judgeMemory(m memory, t Target) Finding {
 	usable := m.bytes / 100 * memoryPercent
 	estimate := m.model.estimate(t.N)
-	want := ceilDiv(estimate, memoryPercent) * 100
+	want := product(ceilDiv(estimate, memoryPercent), 100)
 
 	f := Finding{Outcome: OK, Current: number(m.bytes), Wanted: number(want), Unit: UnitBytes, Holds: holds(usable, m.model.estimate)}
 	f.Formula = fmt.Sprintf("(%s) / 0.%d = %d", m.model.formula(t.N), memoryPercent, want)
@@ -251,8 +255,9 @@ func checkMaxMapCount(h *Host, _ Target) (Finding, error) {
 		return Finding{}, err
 	}
 	const stock = 65_530
-	f := atLeast(current, 0, stock)
-	f.Formula = "the kernel's default = " + strconv.Itoa(stock)
-	f.Why = "Each piece of a large heap is a mapping of its own; past this number memory is refused."
-	return f.withSysctl(h, "vm.max_map_count", f.Wanted), nil
+	f := fine(number(current), "")
+	if current < stock {
+		f.Note = fmt.Sprintf("the kernel's default is %d; a heap of very many gigabytes may want it", stock)
+	}
+	return f, nil
 }

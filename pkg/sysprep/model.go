@@ -74,7 +74,7 @@ func (m Model) Idle(n int64) int64 { return n * m.perConnection() }
 
 // estimate is the one for a message on its way to each of n connections, with what is left for everything else.
 func (m Model) estimate(n int64) int64 {
-	return n*(m.perConnection()+m.QueuedPages*m.PageBytes) + m.SpareBytes
+	return sum(product(n, sum(m.perConnection(), product(m.QueuedPages, m.PageBytes))), m.SpareBytes)
 }
 
 // Peak is the estimate that a host is held against: n connections while a message is on its way to each of them, and

@@ -98,7 +98,9 @@ func netnsHost(t *testing.T) (*Host, *Changer) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return h, NewChanger(h, root)
+	c := NewChanger(h, root)
+	c.writeLive = writeSetting // through the link, on purpose
+	return h, c
 }
 
 // spoil sets a bad value, of a key that belongs to the namespace.

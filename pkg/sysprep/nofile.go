@@ -26,11 +26,10 @@ func checkNofile(h *Host, t Target) (Finding, error) {
 	if err != nil { // its own check says so
 		nrOpen = math.MaxInt64
 	}
-	p := h.process()
-	if t.PID != 0 {
-		p.sysResource = false // the process that checks may, the one that is judged has started already
+	f := judgeNofile(limit, nrOpen, h.process(), t)
+	if h.live && !h.hasSystemd() && strings.Contains(f.FixForGood, "systemctl") {
+		f.FixForGood = fmt.Sprintf("no systemd runs here: ulimit -n %s where pushd is started,\nor the same in what supervises it", f.Wanted)
 	}
-	f := judgeNofile(limit, nrOpen, p, t)
 	if f.Outcome != OK {
 		f.Remedy = &Remedy{Kind: RemedySystemd, Key: "LimitNOFILE", Value: nofileDirective(t, limit), Before: f.Current, Scope: ScopeHost, Restart: true}
 		if !t.serves() {
@@ -69,7 +68,7 @@ func judgeNofile(limit rlimit, nrOpen int64, p process, t Target) Finding {
 		f.Current = fmt.Sprintf("%s soft, %s hard", number(limit.soft), number(limit.hard))
 	}
 	switch {
-	case limit.hard < want && !p.sysResource:
+	case limit.hard < want && (!p.sysResource || t.PID != 0): // the one that is judged has started already
 		f.Outcome = Fail
 	case limit.hard < want:
 		f.Outcome = Warn
@@ -101,11 +100,11 @@ func nofileRemedies(want int64, limit rlimit, p process, t Target) (now, forGood
 	switch {
 	case t.PID != 0 && limit.hard >= want:
 		return fmt.Sprintf("prlimit --pid %d --nofile=%s:", t.PID, value), forGood
-	case t.PID != 0:
-		return fmt.Sprintf("prlimit --pid %d --nofile=%s:%s\n# pushd keeps the number that it reckoned at its start: restart it", t.PID, value, value), forGood
+	case t.PID != 0 && (p.sysResource || !p.root):
+		return "not while it runs: a process keeps what it reckoned at its\nstart; restart it with what is below", forGood
 	case limit.hard >= want || p.sysResource:
 		return fmt.Sprintf("ulimit %s %d  # then start it from this shell", option, want), forGood
-	case p.root:
+	case p.root: // a process that runs is no better off: root here could not start it with more either
 		return fmt.Sprintf("not from in here: root lacks CAP_SYS_RESOURCE; start this\n"+
 				"container or session with more, such as\n"+
 				"docker run --ulimit nofile=%d:%d", want, want),

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
+	"unicode"
 )
 
 // StepState is how far a step of a plan has come.
@@ -68,7 +70,7 @@ func MakePlan(h *Host, t Target, s Selection) (Plan, Report) {
 	}
 	for i := range p.Steps {
 		s := &p.Steps[i]
-		s.block(h, p)
+		s.block(h, t, p)
 		if s.ID == nofileCheck.ID && t.PID == 0 && s.State == StepPlanned {
 			s.Note = "What it is now is the limit of this shell; that of the unit could not be asked for."
 		}
@@ -121,7 +123,7 @@ func (p *Plan) add(f Finding) {
 }
 
 // block marks a step that cannot be done from here, with the reason.
-func (s *Step) block(h *Host, p Plan) {
+func (s *Step) block(h *Host, t Target, p Plan) {
 	switch s.Kind {
 	case RemedySysctl:
 		s.Reason = h.blockedReason(s.Key, s.Value)
@@ -132,12 +134,32 @@ func (s *Step) block(h *Host, p Plan) {
 			if s.Key == "LimitNOFILE" {
 				s.Reason = fmt.Sprintf("systemd does not run here; start pushd where `ulimit -n %s` was done.", s.Value)
 			}
+		case t.PID != 0 && t.Unit == "":
+			s.Reason = fmt.Sprintf("Process %d belongs to no service of this machine's systemd; whatever starts it has to set it.", t.PID)
+		case h.unitMissing(p.Unit) != "":
+			s.Reason = h.unitMissing(p.Unit)
 		case s.Key == "LimitNOFILE" && !p.allows(h, s.Value):
 			s.Reason = "fs.nr_open is below it, and pushd would not start: raise that one as well."
 		}
 	}
 	if s.Reason != "" {
 		s.State = StepBlocked
+	}
+}
+
+// unitMissing says in a sentence that systemd cannot start the unit, or "". A copy of a host has no systemd to tell.
+func (h *Host) unitMissing(unit string) string {
+	properties, err := h.systemd(unit)
+	if err != nil {
+		return ""
+	}
+	switch state := properties["LoadState"]; state {
+	case "loaded", "":
+		return ""
+	case "not-found":
+		return fmt.Sprintf("systemd has no %s yet; once it is installed, sysprep fix can raise its limits.", unit)
+	default:
+		return fmt.Sprintf("systemd has not loaded %s (it is %.40q).", unit, state)
 	}
 }
 
@@ -202,14 +224,21 @@ func (p Plan) Failed() bool {
 // portRange is the one setting whose first number gives more when it is lower.
 const portRange = "net.ipv4.ip_local_port_range"
 
-// higher is the value that gives more, number by number. Values that are no numbers, or not equally many, cannot be
-// compared, and b is taken.
+// higher is the value that gives more, number by number. Where they cannot be compared b is taken.
 func higher(key, a, b string) string {
-	if x, ok := parseTimespan(a); ok && key == "TimeoutStopSec" {
-		if y, ok := parseTimespan(b); ok && x > y {
-			return a
+	v, _ := highest(key, a, b)
+	return v
+}
+
+// highest is the same, and tells whether the values could be compared: they are numbers, and equally many.
+func highest(key, a, b string) (value string, comparable bool) {
+	if key == "TimeoutStopSec" {
+		x, okX := parseStopTime(a)
+		y, okY := parseStopTime(b)
+		if okX && okY && x > y {
+			return a, true
 		}
-		return b
+		return b, okX && okY
 	}
 	separator := " "
 	if strings.Contains(a+b, ":") { // a soft and a hard limit; one number is both
@@ -217,19 +246,58 @@ func higher(key, a, b string) string {
 	}
 	x, y := strings.Split(a, separator), strings.Split(b, separator)
 	if len(x) != len(y) {
-		return b
+		return b, false
 	}
 	for i := range y {
 		m, okM := limitValue(x[i])
 		n, okN := limitValue(y[i])
 		if !okM || !okN {
-			return b
+			return b, false
 		}
 		if more := m > n; m != n && more != (key == portRange && i == 0) {
 			y[i] = x[i]
 		}
 	}
-	return strings.Join(y, separator)
+	return strings.Join(y, separator), true
+}
+
+// timeUnits are those of systemd.time(7), but for months and years, which no service takes to stop.
+var timeUnits = map[string]time.Duration{
+	"us": time.Microsecond, "usec": time.Microsecond, "µs": time.Microsecond, "ms": time.Millisecond, "msec": time.Millisecond,
+	"": time.Second, "s": time.Second, "sec": time.Second, "second": time.Second, "seconds": time.Second,
+	"m": time.Minute, "min": time.Minute, "minute": time.Minute, "minutes": time.Minute,
+	"h": time.Hour, "hr": time.Hour, "hour": time.Hour, "hours": time.Hour,
+	"d": 24 * time.Hour, "day": 24 * time.Hour, "days": 24 * time.Hour, "w": 168 * time.Hour, "week": 168 * time.Hour, "weeks": 168 * time.Hour,
+}
+
+// parseStopTime reads TimeoutStopSec= as systemd does: a number without a unit is seconds, and 0 is no bound.
+func parseStopTime(s string) (time.Duration, bool) {
+	if s = strings.TrimSpace(s); s == "infinity" {
+		return math.MaxInt64, true
+	}
+	total, rest := 0.0, s
+	for rest != "" {
+		digits := len(rest) - len(strings.TrimLeft(rest, "0123456789."))
+		n, err := strconv.ParseFloat(rest[:digits], 64)
+		if err != nil {
+			return 0, false
+		}
+		rest = strings.TrimLeft(rest[digits:], " ")
+		letters := len(rest) - len(strings.TrimLeftFunc(rest, unicode.IsLetter))
+		unit, ok := timeUnits[rest[:letters]]
+		if !ok {
+			return 0, false
+		}
+		total += n * float64(unit)
+		rest = strings.TrimLeft(rest[letters:], " ")
+	}
+	switch {
+	case s == "" || total > math.MaxInt64/2:
+		return 0, false
+	case total == 0:
+		return math.MaxInt64, true
+	}
+	return time.Duration(total), true
 }
 
 // pair writes a limit as a soft and a hard one.

@@ -10,17 +10,27 @@ var portChecks = []Check{
 	{ID: "net.ipv4.ip_local_port_range", Group: GroupPorts, run: checkPortRange, Explain: "" +
 		"The local ports of outgoing connections. It has no effect on what a server accepts. A load generator can open so many " +
 		"connections from each of its addresses to each address and port of the server; then connect fails with EADDRNOTAVAIL. " +
-		"The widest range is 1024 to 65535: the kernel refuses a lower end with EINVAL, and keeps what was set before."},
+		"The widest range is 1024 to 65535: the kernel refuses an end below ip_unprivileged_port_start with EINVAL, and keeps what " +
+		"was set before."},
 	{ID: "net.ipv4.ip_local_reserved_ports", Group: GroupPorts, run: checkReservedPorts, Explain: "" +
 		"Ports in the local range that outgoing connections leave free. A wide range takes in the ports on which pushd and others " +
 		"listen: a connection that sits there at the wrong moment makes a restart fail with EADDRINUSE. List them here."},
 }
 
-// The widest range that the kernel takes while ip_unprivileged_port_start is 1024.
+// The widest range that is advised: ports of the system are below it, whether or not this kernel keeps them for root.
 const (
 	lowestPort  = 1024
 	highestPort = 65_535
 )
+
+// lowestLocal is where the widest range begins. The kernel refuses one that begins below ip_unprivileged_port_start.
+func (h *Host) lowestLocal() int64 {
+	first, err := h.sysctl("net.ipv4.ip_unprivileged_port_start")
+	if err != nil || first > highestPort { // kernels before 4.11 have 1024
+		return lowestPort
+	}
+	return max(lowestPort, first)
+}
 
 func (h *Host) portRange() (low, high int64, err error) {
 	v, err := h.sysctls("net.ipv4.ip_local_port_range", 2)
@@ -42,44 +52,47 @@ func checkPortRange(h *Host, t Target) (Finding, error) {
 		return fine(fmt.Sprintf("%d %d", low, high), ""), nil
 	}
 	reserved, _ := h.reservedPorts(low, high) //nolint:errcheck // its own check says so
-	f := judgePortRange(low, high, reserved, t)
+	lowest := min(low, h.lowestLocal())
+	f := judgePortRange(low, high, reserved, lowest, t)
 	if f.Remedy != nil {
 		return f, nil
 	}
-	return f.withSysctl(h, "net.ipv4.ip_local_port_range", fmt.Sprintf("%d %d", min(low, lowestPort), max(high, highestPort))), nil
+	return f.withSysctl(h, "net.ipv4.ip_local_port_range", fmt.Sprintf("%d %d", lowest, highestPort)), nil
 }
 
-// judgePortRange fails when the ports times the pairs of addresses are fewer than the connections.
-func judgePortRange(low, high, reserved int64, t Target) Finding {
+// judgePortRange fails when the ports times the pairs of addresses are fewer than the connections. The widest range begins
+// at lowest.
+func judgePortRange(low, high, reserved, lowest int64, t Target) Finding {
 	ports := max(0, high-low+1-reserved)
-	const widest = highestPort - lowestPort + 1
+	widest := highestPort - lowest + 1
 	need := func(n int64) int64 { return ceilPercent(n, 105) }
-	f := Finding{Outcome: OK, Current: fmt.Sprintf("%d %d", low, high), Holds: holds(ports*t.tuples(), need)}
+	room := product(ports, t.tuples())
+	f := Finding{Outcome: OK, Current: fmt.Sprintf("%d %d", low, high), Holds: holds(room, need)}
 	f.Formula = fmt.Sprintf("(%d - %d + 1 - %d reserved)*%d addresses and ports = %d, for %d*1.05 = %d",
-		high, low, reserved, t.tuples(), ports*t.tuples(), t.N, need(t.N))
+		high, low, reserved, t.tuples(), room, t.N, need(t.N))
 	f.Why = "A load generator has one local port for each connection to one address and port; then connect fails with EADDRNOTAVAIL."
-	if ports*t.tuples() >= need(t.N) {
+	if room >= need(t.N) {
 		f.Wanted = f.Current
 		return f
 	}
 	f.Outcome = Fail
-	if ports*t.tuples() >= t.N {
+	if room >= t.N {
 		f.Outcome = Warn
 	}
-	f.Wanted = fmt.Sprintf("%d %d", lowestPort, highestPort)
+	f.Wanted = fmt.Sprintf("%d %d", lowest, highestPort)
 	missing := ceilDiv(need(t.N), max(1, widest-reserved))
 	if missing > t.tuples() {
-		f.Wanted = fmt.Sprintf("%d %d, %d times", min(low, lowestPort), highestPort, missing)
+		f.Wanted = fmt.Sprintf("%d %d, %d times", lowest, highestPort, missing)
 		text := fmt.Sprintf("use %d source addresses (--sources), or as many addresses\nor ports of the server; 127.0.0.0/8 has plenty of both\n", missing)
-		return f.withText(text+fmt.Sprintf("sysctl -w net.ipv4.ip_local_port_range='%d %d'", min(low, lowestPort), highestPort),
-			fmt.Sprintf("the same, and\nnet.ipv4.ip_local_port_range = %d %d\nin %s", min(low, lowestPort), highestPort, SysctlFile))
+		return f.withText(text+fmt.Sprintf("sysctl -w net.ipv4.ip_local_port_range='%d %d'", lowest, highestPort),
+			fmt.Sprintf("the same, and\nnet.ipv4.ip_local_port_range = %d %d\nin %s", lowest, highestPort, SysctlFile))
 	}
 	return f
 }
 
 // reservedPorts counts the ports of the range that are reserved.
 func (h *Host) reservedPorts(low, high int64) (int64, error) {
-	s, err := h.text("proc/sys/net/ipv4/ip_local_reserved_ports")
+	s, err := h.text(sysctlPath(reservedPortsKey))
 	if err != nil {
 		return 0, err
 	}
@@ -88,9 +101,30 @@ func (h *Host) reservedPorts(low, high int64) (int64, error) {
 
 // countPorts counts those of a list such as "5561,7999-8003" that lie in the range.
 func countPorts(list string, low, high int64) (int64, error) {
+	set, err := parsePorts(list)
+	if err != nil {
+		return 0, err
+	}
 	total := int64(0)
+	for port := max(0, low); port <= min(high, highestPort); port++ {
+		if set[port] {
+			total++
+		}
+	}
+	return total, nil
+}
+
+// reservedPortsKey is the setting that lists ports.
+const reservedPortsKey = "net.ipv4.ip_local_reserved_ports"
+
+// ports is a set of them.
+type ports [highestPort + 1]bool
+
+// parsePorts reads a list such as "5561,7999-8003".
+func parsePorts(list string) (*ports, error) {
+	set := new(ports)
 	if list == "" {
-		return 0, nil
+		return set, nil
 	}
 	for part := range strings.SplitSeq(list, ",") {
 		first, last, isRange := strings.Cut(part, "-")
@@ -100,11 +134,13 @@ func countPorts(list string, low, high int64) (int64, error) {
 		from, err1 := parseLimit(first)
 		to, err2 := parseLimit(last)
 		if err1 != nil || err2 != nil || from > to || to > highestPort {
-			return 0, fmt.Errorf("net.ipv4.ip_local_reserved_ports cannot be judged: %.40q is no list of ports", list)
+			return nil, fmt.Errorf("%s cannot be judged: %.40q is no list of ports", reservedPortsKey, list)
 		}
-		total += max(0, min(to, high)-max(from, low)+1)
+		for port := from; port <= to; port++ {
+			set[port] = true
+		}
 	}
-	return total, nil
+	return set, nil
 }
 
 func checkReservedPorts(h *Host, t Target) (Finding, error) {
@@ -119,7 +155,7 @@ func checkReservedPorts(h *Host, t Target) (Finding, error) {
 	f := fine(fmt.Sprintf("%d ports", n), "")
 	const pushdPort = 7999
 	if t.serves() && low <= pushdPort && n == 0 {
-		f.Note = fmt.Sprintf("outgoing connections may take pushd's ports: the range begins at %d, and none is reserved", low)
+		f.Note = fmt.Sprintf("outgoing connections may take pushd's ports: the range begins at port %d, and none is reserved", low)
 	}
 	return f, nil
 }

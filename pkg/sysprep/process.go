@@ -88,15 +88,6 @@ func (h *Host) openFiles(t Target) (rlimit, error) {
 	return parseOpenFiles(limits)
 }
 
-// listeners is the number of listening sockets for each address of pushd: one for each of its loops, which are as many
-// as the CPUs that it may use.
-func (h *Host) listeners(t Target) int64 {
-	if t.Pushd != nil && t.Pushd.Loops > 0 {
-		return int64(t.Pushd.Loops) * t.workers()
-	}
-	return int64(max(1, h.process().cpus)) * t.workers()
-}
-
 func parseOpenFiles(limits string) (rlimit, error) {
 	rest, ok := field(limits, "Max open files ")
 	values := strings.Fields(rest)

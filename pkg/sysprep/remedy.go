@@ -2,6 +2,7 @@ package sysprep
 
 import (
 	"fmt"
+	"path"
 	"strings"
 )
 
@@ -32,8 +33,11 @@ func inSysctlFile(key string, value int64) string {
 	return fmt.Sprintf("%s = %d\nin %s", key, value, SysctlFile)
 }
 
+// unitDir has a directory of drop-ins for each unit of the administrator.
+const unitDir = "/etc/systemd/system/"
+
 // DropInFile is the file of directives that the remedies write for a unit.
-func DropInFile(unit string) string { return "/etc/systemd/system/" + unit + ".d/90-holdfast.conf" }
+func DropInFile(unit string) string { return unitDir + unit + ".d/90-holdfast.conf" }
 
 // Remedy is what a program may do about a finding. It only ever raises: what asks for a lower value is RemedyText.
 type Remedy struct {
@@ -70,7 +74,8 @@ var hostKeys = map[string]bool{
 	"net.nf_conntrack_max":               true,
 }
 
-// ScopeOf tells how far the setting reaches. What is not known to belong to a network namespace belongs to the host.
+// ScopeOf tells how far the setting reaches. What is below net belongs to a network namespace unless hostKeys has it, and
+// everything else to the machine.
 func ScopeOf(key string) Scope {
 	if strings.HasPrefix(key, "net.") && !hostKeys[key] {
 		return ScopeNetns
@@ -123,9 +128,22 @@ func (f Finding) withDirective(unit, key, value, before string) Finding {
 	return f
 }
 
-// directiveCommands write a drop-in for the unit and restart it.
+// directiveCommands write a drop-in for the unit and restart it. The directive is one of sysprep's own, with a number.
 func directiveCommands(unit, directive string) string {
 	file := DropInFile(unit)
 	return fmt.Sprintf("mkdir -p %s\nprintf '[Service]\\n%s\\n' \\\n  >> %s\nsystemctl daemon-reload\nsystemctl restart %s",
-		file[:strings.LastIndexByte(file, '/')], directive, file, unit)
+		shellWord(path.Dir(file)), directive, shellWord(file), shellWord(unit))
+}
+
+// shellWord writes s so that a shell takes it for one word and nothing else.
+func shellWord(s string) string {
+	special := func(r rune) bool { return !strings.ContainsRune("/.,:@%+=_-", r) && !isWordRune(r) }
+	if s != "" && !strings.ContainsFunc(s, special) {
+		return s
+	}
+	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+}
+
+func isWordRune(r rune) bool {
+	return 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9'
 }

@@ -96,54 +96,133 @@ func ansibleFile(b *bytes.Buffer, name, file string, text []byte, notify string)
 	fmt.Fprintf(b, "      notify: %s\n", notify)
 }
 
-// mergeSysctl adds entries to what our file holds already, which is never lowered.
+// mergeSysctl adds entries to what our file holds already, which is never lowered. All but the lines of their keys stays
+// as it is.
 func mergeSysctl(old []byte, entries []entry) ([]byte, error) {
 	settings, bad := parseSettings(SysctlFile, old)
 	if len(bad) > 0 {
 		return nil, fmt.Errorf("%w; it is not as sysprep wrote it", bad[0])
 	}
-	var merged []entry
-	for _, s := range settings {
-		merged = setEntry(merged, s.Key, s.Value)
+	m := newMerger(SysctlFile, old)
+	for _, e := range entries {
+		line, was := 0, ""
+		for _, s := range settings { // the last one counts
+			if s.Key == e.key && !s.Glob && !s.Exclude {
+				line, was = s.Line, oneSpaced(s.Value)
+			}
+		}
+		if err := m.set(line, " = ", was, e); err != nil {
+			return nil, err
+		}
 	}
-	return renderSysctl(fileHead, mergeEntries(merged, entries)), nil
+	return m.text(""), nil
 }
 
 // mergeDropIn does the same for the drop-in.
 func mergeDropIn(file string, old []byte, entries []entry) ([]byte, error) {
-	var merged []entry
-	n := 0
-	for line := range strings.Lines(string(old)) {
-		n++
-		line = strings.TrimSpace(line)
-		key, value, found := strings.Cut(line, "=")
-		switch {
-		case line == "" || line[0] == '#' || line[0] == ';' || line == "[Service]":
-		case !found || line[0] == '[':
-			return nil, fmt.Errorf("%w; it is not as sysprep wrote it",
-				LineError{File: file, Line: n, Text: fmt.Sprintf("%.40q is no directive of [Service]", line)})
-		default:
-			merged = setEntry(merged, strings.TrimSpace(key), strings.TrimSpace(value))
-		}
+	m := newMerger(file, old)
+	lines, err := m.directives()
+	if err != nil {
+		return nil, err
 	}
-	return renderDropIn(fileHead, mergeEntries(merged, entries)), nil
-}
-
-func mergeEntries(old, entries []entry) []entry {
 	for _, e := range entries {
-		if i := slices.IndexFunc(old, func(o entry) bool { return o.key == e.key }); i >= 0 {
-			e.value = higher(e.key, old[i].value, e.value)
+		at := lines[e.key]
+		if err := m.set(at.line, "=", at.value, e); err != nil {
+			return nil, err
 		}
-		old = setEntry(old, e.key, e.value)
 	}
-	return old
+	return m.text("[Service]\n"), nil
 }
 
-// setEntry replaces the entry of that key, or appends one.
-func setEntry(entries []entry, key, value string) []entry {
-	if i := slices.IndexFunc(entries, func(e entry) bool { return e.key == key }); i >= 0 {
-		entries[i].value = value
-		return entries
+// merger edits single lines of a file.
+type merger struct {
+	file  string
+	lines []string // with their ends
+	added []string
+	begun bool // the file has its section
+}
+
+func newMerger(file string, old []byte) *merger {
+	return &merger{file: file, lines: slices.Collect(strings.Lines(string(old)))}
+}
+
+// lineError says that a line is none of sysprep's.
+func (m *merger) lineError(line int, format string, args ...any) error {
+	return fmt.Errorf("%w; it is not as sysprep wrote it", LineError{File: m.file, Line: line, Text: fmt.Sprintf(format, args...)})
+}
+
+// directive is where a directive is set, the line from 1.
+type directive struct {
+	line  int
+	value string
+}
+
+// directives finds the last line of each directive. All are in the section [Service].
+func (m *merger) directives() (map[string]directive, error) {
+	found := make(map[string]directive)
+	goesOn := false // the line before ends in a backslash, so this one belongs to it
+	for i, text := range m.lines {
+		text = strings.TrimSpace(text)
+		comment := text == "" || text[0] == '#' || text[0] == ';'
+		if comment {
+			continue // also between the parts of a long line
+		}
+		partOfLast := goesOn
+		goesOn = strings.HasSuffix(text, "\\")
+		key, value, assigns := strings.Cut(text, "=")
+		switch {
+		case partOfLast:
+		case text == "[Service]":
+			m.begun = true
+		case !assigns || text[0] == '[' || !m.begun:
+			return nil, m.lineError(i+1, "%.40q is no directive of [Service]", text)
+		default:
+			found[strings.TrimSpace(key)] = directive{line: i + 1, value: strings.TrimSpace(value)}
+		}
 	}
-	return append(entries, entry{key, value})
+	if goesOn {
+		return nil, m.lineError(len(m.lines), "the last line goes on after the end of the file")
+	}
+	return found, nil
+}
+
+// set raises what a line sets from was, or adds a line when it is 0. A value that cannot be compared is left to whoever
+// wrote it.
+func (m *merger) set(line int, assign, was string, e entry) error {
+	if line == 0 {
+		m.added = append(m.added, e.key+assign+e.value+"\n")
+		return nil
+	}
+	value, ok := highest(e.key, was, e.value)
+	if !ok && was != "" {
+		return m.lineError(line, "%.40q cannot be compared with %s", was, e.value)
+	}
+	if value == was {
+		return nil
+	}
+	left, right, _ := strings.Cut(m.lines[line-1], "=")
+	space := right[:len(right)-len(strings.TrimLeft(right, " \t"))]
+	m.lines[line-1] = left + "=" + space + value + "\n"
+	return nil
+}
+
+// text is the file with what was added, after the header of its section where it has none yet.
+func (m *merger) text(section string) []byte {
+	var b strings.Builder
+	if len(m.lines) == 0 {
+		b.WriteString(fileHead)
+	}
+	for _, line := range m.lines {
+		b.WriteString(line)
+	}
+	if n := b.Len(); n > 0 && b.String()[n-1] != '\n' {
+		b.WriteByte('\n')
+	}
+	if !m.begun && len(m.added) > 0 {
+		b.WriteString(section)
+	}
+	for _, line := range m.added {
+		b.WriteString(line)
+	}
+	return []byte(b.String())
 }

@@ -100,3 +100,59 @@ func TestRenderedPlaybookIsValid(t *testing.T) {
 		}
 	}
 }
+
+// What an administrator has put into our files stays.
+func TestMergeKeepsOtherLines(t *testing.T) {
+	const section = "[Service]\n"
+	limit := entry{"LimitNOFILE", "5000"}
+	stop := entry{"TimeoutStopSec", "70s"}
+	for old, tt := range map[string]struct {
+		add  entry
+		want string
+	}{
+		"": {limit, fileHead + section + "LimitNOFILE=5000\n"},
+		section + "Environment=A=1\nEnvironment=B=2\nLimitNOFILE=1000\n": {limit, section + "Environment=A=1\nEnvironment=B=2\nLimitNOFILE=5000\n"},
+		section + "LimitNOFILE=9000\n; mine\nLimitNOFILE = 1000":         {limit, section + "LimitNOFILE=9000\n; mine\nLimitNOFILE = 5000\n"},
+		section + "LimitNOFILE=9000\n":                                   {limit, section + "LimitNOFILE=9000\n"},
+		section + "LimitNOFILE=1000:9000\n":                              {limit, section + "LimitNOFILE=5000:9000\n"},
+		section + "LimitNOFILE=\n":                                       {limit, section + "LimitNOFILE=5000\n"},
+		section + "Environment=A \\\n# why\n LimitNOFILE=1\nUser=x":      {limit, section + "Environment=A \\\n# why\n LimitNOFILE=1\nUser=x\nLimitNOFILE=5000\n"},
+		"# mine\n":                              {limit, "# mine\n" + section + "LimitNOFILE=5000\n"},
+		section + "TimeoutStopSec=300\n":        {stop, section + "TimeoutStopSec=300\n"},
+		section + "TimeoutStopSec=5 minutes\n":  {stop, section + "TimeoutStopSec=5 minutes\n"},
+		section + "TimeoutStopSec=1min30s\n":    {stop, section + "TimeoutStopSec=1min30s\n"},
+		section + "TimeoutStopSec=0\n":          {stop, section + "TimeoutStopSec=0\n"},
+		section + "TimeoutStopSec=infinity\n":   {stop, section + "TimeoutStopSec=infinity\n"},
+		section + "TimeoutStopSec=30\nUser=x\n": {stop, section + "TimeoutStopSec=70s\nUser=x\n"},
+		section + "TimeoutStopSec=1min\n":       {stop, section + "TimeoutStopSec=70s\n"},
+	} {
+		if got, err := mergeDropIn("f", []byte(old), []entry{tt.add}); string(got) != tt.want || err != nil {
+			t.Errorf("%q with %v becomes %q, %v, want %q", old, tt.add, got, err, tt.want)
+		}
+	}
+	for old, want := range map[string]string{
+		section + "TimeoutStopSec=soon\n": `f:2: "soon" cannot be compared with 70s`,
+		section + "User=x \\\n":           "f:2: the last line goes on",
+		"User=x\n" + section:              `f:1: "User=x" is no directive of [Service]`,
+	} {
+		if got, err := mergeDropIn("f", []byte(old), []entry{stop}); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q becomes %q, %v, want %q", old, got, err, want)
+		}
+	}
+
+	const mine = "# mine\n-net.ipv4.conf.lo.rp_filter\nnet.ipv4.conf.*.rp_filter = 2\n"
+	for old, want := range map[string]string{
+		mine + "-net/core/somaxconn=10\n":                         mine + "-net/core/somaxconn=5000\n",
+		mine + "net.core.somaxconn = 10":                          mine + "net.core.somaxconn = 5000\n",
+		mine + "net.core.somaxconn = 9000":                        mine + "net.core.somaxconn = 9000\n",
+		mine + "-net.core.somaxconn\nnet.core.* = 7\n":            mine + "-net.core.somaxconn\nnet.core.* = 7\nnet.core.somaxconn = 5000\n",
+		"net.core.somaxconn = 9000\nnet.core.somaxconn = 10\n# x": "net.core.somaxconn = 9000\nnet.core.somaxconn = 5000\n# x\n",
+	} {
+		if got, err := mergeSysctl([]byte(old), []entry{{"net.core.somaxconn", "5000"}}); string(got) != want || err != nil {
+			t.Errorf("%q becomes %q, %v, want %q", old, got, err, want)
+		}
+	}
+	if got, err := mergeSysctl([]byte("net.core.somaxconn = many\n"), []entry{{"net.core.somaxconn", "5000"}}); err == nil {
+		t.Errorf("a line that is no number becomes %q, want an error", got)
+	}
+}

@@ -28,12 +28,11 @@ var wrongs = []wrong{
 	{id: "cgroup.memory", changes: map[string]string{"sys/fs/cgroup/user.slice/memory.high": "1073741824"}, want: Warn, fix: "MemoryHigh=", remedy: RemedyText},
 	{id: "vm.overcommit_memory", changes: sysctlChange("vm.overcommit_memory", "2"), want: Warn, wanted: "0 or 1", fix: "vm.overcommit_memory=0", remedy: RemedyText},
 	{id: "transparent_hugepage", changes: map[string]string{"sys/kernel/mm/transparent_hugepage/enabled": "[always] madvise never"}, want: Warn, wanted: "madvise", fix: "echo madvise", remedy: RemedyText},
-	{id: "vm.max_map_count", changes: sysctlChange("vm.max_map_count", "1000"), want: Warn, wanted: "65530", remedy: RemedySysctl},
 	{id: "fs.nr_open", changes: sysctlChange("fs.nr_open", "1010000"), want: Fail, wanted: "1104096", fix: "sysctl -w fs.nr_open=1104096", remedy: RemedySysctl},
 	{id: "fs.nr_open", changes: sysctlChange("fs.nr_open", "1048576"), want: Warn, wanted: "1104096", remedy: RemedySysctl},
 	{id: "rlimit.nofile", changes: map[string]string{"proc/self/limits": "Max open files 1024 524288 files"}, want: Fail, wanted: "1021024", fix: "LimitNOFILE=1021024", remedy: RemedySystemd},
 	{id: "rlimit.nofile", changes: map[string]string{"proc/self/limits": "Max open files 1024 2000000 files"}, want: Warn, wanted: "1021024", fix: "LimitNOFILE=1021024:2000000", remedy: RemedySystemd},
-	{id: "rlimit.nofile", changes: map[string]string{"proc/7/limits": "Max open files 1024 4096 files"}, target: Target{PID: 7}, want: Fail, wanted: "1021024", fix: "prlimit --pid 7", remedy: RemedySystemd},
+	{id: "rlimit.nofile", changes: map[string]string{"proc/7/limits": "Max open files 1024 4096 files"}, target: Target{PID: 7}, want: Fail, wanted: "1021024", fix: "not while it runs", remedy: RemedySystemd},
 	{id: "fs.file-max", changes: sysctlChange("fs.file-max", "1010000"), want: Fail, wanted: "1165536", fix: "fs.file-max=1165536", remedy: RemedySysctl},
 	{id: "fs.epoll.max_user_watches", changes: sysctlChange("fs.epoll.max_user_watches", "894477"), want: Fail, wanted: "1060000", remedy: RemedySysctl},
 	{id: "fs.epoll.max_user_watches", changes: sysctlChange("fs.epoll.max_user_watches", "2109999"), target: Target{Role: RoleBoth}, want: Fail, wanted: "2110000", remedy: RemedySysctl},
@@ -73,8 +72,6 @@ var wrongs = []wrong{
 	{id: "systemd.TimeoutStopSec", unit: map[string]string{"TimeoutStopUSec": "30s"}, want: Warn, wanted: "70s", fix: "TimeoutStopSec=70s", remedy: RemedySystemd},
 	{id: "container.nofile", changes: map[string]string{".dockerenv": "", "proc/self/limits": "Max open files 1024 4096 files"}, want: Warn, wanted: "1021024", fix: "--ulimit nofile=1021024:1021024", remedy: RemedyText},
 	{id: "cgroup.pids", changes: map[string]string{"sys/fs/cgroup/user.slice/pids.max": "20"}, want: Fail, wanted: "68", fix: "TasksMax=68", remedy: RemedyText},
-	{id: "kernel.pid_max", changes: sysctlChange("kernel.pid_max", "60"), want: Warn, wanted: "68", remedy: RemedySysctl},
-	{id: "kernel.threads-max", changes: sysctlChange("kernel.threads-max", "60"), want: Warn, wanted: "68", remedy: RemedySysctl},
 	{id: "evidence.listen", changes: map[string]string{"proc/net/netstat": "TcpExt: ListenOverflows ListenDrops\nTcpExt: 20000 20000"}, want: Warn, wanted: "0 lost", fix: "sysprep watch", remedy: RemedyText},
 	{id: "evidence.softnet", changes: map[string]string{"proc/net/softnet_stat": "000f4240 000003e8 0"}, want: Warn, wanted: "0 dropped", fix: "the queue is long enough", remedy: RemedyText},
 	{id: "evidence.tcp_memory", changes: map[string]string{"proc/net/sockstat": "TCP: inuse 12 orphan 0 tw 34 alloc 14 mem 1500000"}, want: Warn, wanted: "1333333 pages", remedy: RemedyText},
@@ -89,7 +86,7 @@ var wrongs = []wrong{
 }
 
 // informs are the checks that only show something; nothing has to be done about it.
-var informs = []string{"vm.min_free_kbytes", "vm.swappiness", "net.ipv4.tcp_synack_retries", "net.ipv4.tcp_notsent_lowat",
+var informs = []string{"vm.min_free_kbytes", "vm.swappiness", "vm.max_map_count", "kernel.pid_max", "kernel.threads-max", "net.ipv4.tcp_synack_retries", "net.ipv4.tcp_notsent_lowat",
 	"net.ipv4.tcp_tw_reuse", "net.ipv4.tcp_fin_timeout", "net.ipv4.tcp_retries2", "net.ipv4.tcp_keepalive_time",
 	"net.ipv4.tcp_slow_start_after_idle", "net.ipv4.ip_local_reserved_ports", "net.ipv4.tcp_ehash_entries", "systemd.DefaultLimitNOFILE",
 	"evidence.backlog"} // the last has tests of its own

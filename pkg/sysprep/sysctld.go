@@ -15,8 +15,10 @@ var sysctlDirs = []string{"etc/sysctl.d", "run/sysctl.d", "usr/local/lib/sysctl.
 // maxSysctlFiles bounds how many are read.
 const maxSysctlFiles = 1000
 
-// sysctlFiles lists every setting in the order in which systemd-sysctl and sysctl --system apply them: by the names of
-// the files, whatever their directory, and /etc/sysctl.conf last. Of a key that stands in several lines the last counts.
+// sysctlFiles lists every setting in the order in which sysctl --system applies them: by the names of the files, whatever
+// their directory, and /etc/sysctl.conf last. systemd-sysctl, which runs at boot, has the same order but takes
+// /etc/sysctl.conf only where a link in a directory leads to it, as Debian's 99-sysctl.conf does. Of a key that stands in
+// several lines the last counts.
 func (h *Host) sysctlFiles() ([]Setting, error) {
 	files := make(map[string]string) // by base name
 	found := false
@@ -91,11 +93,21 @@ func (h *Host) drifted() ([]Setting, error) {
 		if err != nil {
 			continue // not in this kernel, or hidden
 		}
-		if current != oneSpaced(s.Value) {
+		if !sameSetting(s.Key, current, oneSpaced(s.Value)) {
 			drifted = append(drifted, s)
 		}
 	}
 	return drifted, nil
+}
+
+// sameSetting compares two values of a key. The kernel prints a list of ports in its own way.
+func sameSetting(key, a, b string) bool {
+	if a == b || key != reservedPortsKey {
+		return a == b
+	}
+	one, err1 := parsePorts(a)
+	other, err2 := parsePorts(b)
+	return err1 == nil && err2 == nil && *one == *other
 }
 
 // lastSetting is the one that decides about a key. A line with the key's own name goes before any pattern.

@@ -26,7 +26,7 @@ const (
 func showUnit(unit string) (map[string]string, error) {
 	args := []string{"show", "-p", managerProperties}
 	if unit != "" {
-		if strings.HasPrefix(unit, "-") {
+		if !ValidUnit(unit) {
 			return nil, fmt.Errorf("%.80q is no unit", unit)
 		}
 		args = []string{"show", "-p", unitProperties, "--", unit}
@@ -76,17 +76,44 @@ func (h *Host) MainPID(unit string) (int, error) {
 	return pid, nil
 }
 
-// UnitOf is the service in whose control group a process is, or "" when it is in none.
+// maxUnitBytes is how long the name of a unit may be, as systemd has it.
+const maxUnitBytes = 255
+
+// ValidUnit reports whether s can be the name of a unit, with or without its suffix: only what systemd allows in one. Such
+// a name is safe in a path, and but for its backslashes in a shell's command.
+func ValidUnit(s string) bool {
+	return s != "" && len(s) <= maxUnitBytes && s[0] != '-' && s[0] != '.' && !strings.ContainsFunc(s, func(r rune) bool {
+		return !isWordRune(r) && !strings.ContainsRune(`:-_.\@`, r)
+	})
+}
+
+// UnitOf is the service in whose control group a process is, or "" when it is in none that this machine's own systemd
+// keeps. What is below a user's systemd, or a container's, is named by whoever owns that.
 func (h *Host) UnitOf(pid int) string {
 	groups, err := h.text("proc/" + strconv.Itoa(pid) + "/cgroup")
 	if err != nil {
 		return ""
 	}
 	for line := range strings.Lines(groups) {
-		path := strings.TrimSpace(line[strings.LastIndexByte(line, ':')+1:])
-		if name := path[strings.LastIndexByte(path, '/')+1:]; strings.HasSuffix(name, ".service") {
-			return name
+		parts := strings.SplitN(strings.TrimSuffix(line, "\n"), ":", 3) // id, controllers, path
+		if unit := serviceOf(parts[len(parts)-1]); unit != "" {
+			return unit
 		}
 	}
 	return ""
+}
+
+// serviceOf is the service at the end of a control group's path: one of the system's own has only slices above it.
+func serviceOf(path string) string {
+	parts := strings.Split(strings.TrimPrefix(path, "/"), "/")
+	unit := parts[len(parts)-1]
+	for _, slice := range parts[:len(parts)-1] {
+		if !strings.HasSuffix(slice, ".slice") {
+			return ""
+		}
+	}
+	if !strings.HasSuffix(unit, ".service") || !ValidUnit(unit) {
+		return ""
+	}
+	return unit
 }

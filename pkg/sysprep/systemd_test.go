@@ -61,3 +61,53 @@ func TestParseRelease(t *testing.T) {
 		}
 	}
 }
+
+// What is below a user's systemd or a container may be called anything, and is no unit of this machine.
+func TestUnitOfIsTheSystemsOwn(t *testing.T) {
+	for group, want := range map[string]string{
+		"0::/system.slice/pushd.service": "pushd.service",
+		"0::/pushd.service":              "pushd.service",
+		"1:name=systemd:/system.slice/system-pushd.slice/pushd@a:b.service":              "pushd@a:b.service",
+		"4:pids:/x\n0::/system.slice/push\\x2dd.service":                                 "push\\x2dd.service",
+		"0::/user.slice/user-1000.slice/user@1000.service/app.slice/pushd.service":       "",
+		"0::/user.slice/user-1000.slice/user@1000.service/x;touch ${HOME}pwned;.service": "",
+		"0::/system.slice/x y.service":                                                   "",
+		"0::/system.slice/$(id).service":                                                 "",
+		"0::/system.slice/\x1b[2J.service":                                               "",
+		"0::/system.slice/docker-0123.scope/system.slice/pushd.service":                  "",
+		"0::/../pushd.service":                                                           "",
+		"0::/system.slice/pushd.service/sub":                                             "",
+		"0::/":                                                                           "",
+		"":                                                                               "",
+	} {
+		h := hostOf(t, "linux-6.18", map[string]string{"proc/77/cgroup": group})
+		if got := h.UnitOf(77); got != want {
+			t.Errorf("UnitOf in %q = %q, want %q", group, got, want)
+		}
+	}
+}
+
+func TestValidUnit(t *testing.T) {
+	for name, want := range map[string]bool{"pushd.service": true, "pushd": true, "pushd@1.service": true, "a-b_c:d\\x2d.service": true,
+		"": false, "-x": false, "../x": false, "..": false, "x/y": false, "x y": false, "x;y": false, "x'y": false, "x\ny": false, "é": false,
+		strings.Repeat("x", 255): true, strings.Repeat("x", 256): false} {
+		if got := ValidUnit(name); got != want {
+			t.Errorf("ValidUnit(%q) = %v, want %v", name, got, want)
+		}
+	}
+}
+
+// The commands for root take a name for one word.
+func TestUnitIsQuotedInCommands(t *testing.T) {
+	const want = `mkdir -p '/etc/systemd/system/a\x2db.service.d'
+printf '[Service]\nLimitNOFILE=5\n' \
+  >> '/etc/systemd/system/a\x2db.service.d/90-holdfast.conf'
+systemctl daemon-reload
+systemctl restart 'a\x2db.service'`
+	if got := directiveCommands(`a\x2db.service`, "LimitNOFILE=5"); got != want {
+		t.Errorf("the commands are\n%s, want\n%s", got, want)
+	}
+	if got := shellWord("a'b"); got != `'a'\''b'` {
+		t.Errorf("shellWord(a'b) = %s", got)
+	}
+}

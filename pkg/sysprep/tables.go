@@ -1,6 +1,7 @@
 package sysprep
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 )
@@ -58,7 +59,28 @@ func checkConntrack(h *Host, t Target) (Finding, error) {
 		return fine("off", ""), nil
 	}
 	f := judgeConntrack(current, count, t)
-	return f.withSysctl(h, key, f.Wanted), nil
+	if f.Outcome == OK && f.Note != "" && h.countsOwnNetns() {
+		return Finding{}, errNotCounted
+	}
+	return f.withSysctl(h, key, f.Wanted).keptByModule(), nil
+}
+
+// errNotCounted says that a count of 0 in a network namespace does not tell about the host's.
+var errNotCounted = errors.New("nothing is tracked in this network namespace, and the host, through which its connections may go, is not seen from here")
+
+// countsOwnNetns reports whether the count of tracked connections is that of a child network namespace.
+func (h *Host) countsOwnNetns() bool {
+	child, _ := h.Netns()
+	return child
+}
+
+// keptByModule adds to the remedy for good what it takes to survive a boot: systemd sets the keys early, and those of a
+// module that is loaded later, as by the first firewall rule, are not there yet.
+func (f Finding) keptByModule() Finding {
+	if f.Outcome != OK {
+		f.FixForGood += "\n# and have the module before that, or boot loses the line:\necho nf_conntrack \\\n  > /etc/modules-load.d/90-holdfast.conf"
+	}
+	return f
 }
 
 // conntrack reads the limit and the use of the table; both are -1 where the kernel has none.
@@ -110,14 +132,17 @@ func checkConntrackBuckets(h *Host, t Target) (Finding, error) {
 	if err != nil {
 		return Finding{}, err
 	}
-	if count == 0 {
+	want := ceilDiv(ceilPercent(t.N, 125)+65_536, 2)
+	switch {
+	case count == 0 && current < want && h.countsOwnNetns():
+		return Finding{}, errNotCounted
+	case count == 0:
 		return fine(number(current), ""), nil
 	}
-	want := ceilDiv(ceilPercent(t.N, 125)+65_536, 2)
 	f := atLeast(current, 0, want)
 	f.Formula = fmt.Sprintf("(%d*1.25 + 65536)/2 = %d", t.N, want)
 	f.Why = "With few chains for many tracked connections, every packet walks a long one."
-	return f.withSysctl(h, key, f.Wanted), nil
+	return f.withSysctl(h, key, f.Wanted).keptByModule(), nil
 }
 
 func checkNeighbours(h *Host, _ Target) (Finding, error) {
@@ -126,11 +151,11 @@ func checkNeighbours(h *Host, _ Target) (Finding, error) {
 	if err != nil {
 		return Finding{}, err
 	}
-	arp, err := h.text("proc/net/arp")
+	lines, err := h.countLines("proc/net/arp")
 	if err != nil {
 		return Finding{}, err
 	}
-	peers := int64(max(0, strings.Count(arp, "\n"))) // less the heading
+	peers := max(0, lines-1) // less the heading
 	f := Finding{Outcome: OK, Current: number(current), Wanted: number(peers * 2)}
 	f.Formula = fmt.Sprintf("%d neighbours*2 = %s", peers, f.Wanted)
 	f.Why = fmt.Sprintf("%d neighbours fill the table, and new ones cannot be reached when it is full.", peers)

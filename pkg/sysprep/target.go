@@ -131,7 +131,7 @@ func (t Target) msgBytes() int64 {
 
 // tuples is the number of connections that one local port of a load generator can be used for.
 func (t Target) tuples() int64 {
-	return int64(max(1, t.Sources)) * int64(max(1, t.Destinations)) * int64(max(1, t.Ports))
+	return product(product(int64(max(1, t.Sources)), int64(max(1, t.Destinations))), int64(max(1, t.Ports)))
 }
 
 // fdsNeeded is the RLIMIT_NOFILE that one process needs to hold n connections: 2% and 1,024 more.
@@ -139,14 +139,35 @@ func fdsNeeded(n int64) int64 {
 	return ceilPercent(n, 102) + 1024
 }
 
+// The formulas stop at math.MaxInt64, which is more than any host has: a sum that wrapped would be a wrong ok.
+
+// sum and product are those of numbers that are not negative.
+func sum(a, b int64) int64 {
+	if a > math.MaxInt64-b {
+		return math.MaxInt64
+	}
+	return a + b
+}
+
+func product(a, b int64) int64 {
+	if b != 0 && a > math.MaxInt64/b {
+		return math.MaxInt64
+	}
+	return a * b
+}
+
 // ceilDiv is a/b rounded up.
 func ceilDiv(a, b int64) int64 {
-	return (a + b - 1) / b
+	n := a / b
+	if a%b > 0 {
+		n++
+	}
+	return n
 }
 
 // ceilPercent is percent/100 of n, rounded up.
 func ceilPercent(n, percent int64) int64 {
-	return (n*percent + 99) / 100
+	return sum(product(n/100, percent), ceilDiv(n%100*percent, 100))
 }
 
 // ParseN reads a number of connections as people say it: 15000, 1_000_000, 250k, 1M, 1.5M; k, M and G are powers of ten.

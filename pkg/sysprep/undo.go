@@ -5,8 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
+	"io/fs"
+	"path"
 	"slices"
 	"strings"
 )
@@ -27,17 +27,59 @@ type record struct {
 
 // liveRecord is a kernel setting. A reboot keeps neither value, but the file keeps Set.
 type liveRecord struct {
-	Key    string `json:"key"`
-	Before string `json:"before"`
-	Set    string `json:"set"`
+	Key     string   `json:"key"`
+	Before  string   `json:"before"`
+	Set     string   `json:"set"`               // what a fix was about to set last, or read back
+	Earlier []string `json:"earlier,omitempty"` // the same of before; a fix that was broken off leaves one of them
+	// Netns is the network namespace that has it, "" of the one in which the machine or container was started. The
+	// namespaces of a machine share its record, and undo in one leaves the settings of the others to them.
+	Netns string `json:"netns,omitempty"`
 }
 
 // fileRecord is a file: what it held, and what it holds now if nobody else has changed it.
 type fileRecord struct {
-	Path    string `json:"path"`
-	Existed bool   `json:"existed"`
-	Before  string `json:"before"`
-	Wrote   string `json:"wrote"`
+	Path    string   `json:"path"`
+	Existed bool     `json:"existed"`
+	Mode    uint32   `json:"mode,omitempty"` // its permissions, when it existed
+	Before  string   `json:"before"`
+	Wrote   string   `json:"wrote"`
+	Earlier []string `json:"earlier,omitempty"` // as that of liveRecord
+}
+
+// defaultMode is that of the files that sysprep makes.
+const defaultMode = 0o644
+
+func (f fileRecord) mode() fs.FileMode {
+	if f.Mode == 0 {
+		return defaultMode
+	}
+	return fs.FileMode(f.Mode).Perm()
+}
+
+// add notes one more value that the setting may have by sysprep.
+func (l *liveRecord) add(value string) {
+	if l.Set != "" && l.Set != value && !slices.Contains(l.Earlier, l.Set) {
+		l.Earlier = append(l.Earlier, l.Set)
+	}
+	l.Set = value
+}
+
+// ours reports whether a fix has set that value.
+func (l liveRecord) ours(value string) bool {
+	return value == l.Set || slices.Contains(l.Earlier, value)
+}
+
+// add notes one more text that the file may hold by sysprep.
+func (f *fileRecord) add(text string) {
+	if f.Wrote != text && !slices.Contains(f.Earlier, f.Wrote) {
+		f.Earlier = append(f.Earlier, f.Wrote)
+	}
+	f.Wrote = text
+}
+
+// ours reports whether a fix has written that text.
+func (f fileRecord) ours(text string) bool {
+	return text == f.Wrote || slices.Contains(f.Earlier, text)
 }
 
 // recordVersion is that of the format.
@@ -45,24 +87,48 @@ const recordVersion = 1
 
 // readRecord reads what was recorded; ok is false when nothing was.
 func (c *Changer) readRecord() (r record, ok bool, err error) {
-	text, existed, err := c.readFile(recordFile)
-	if err != nil || !existed {
+	f, err := c.readFile(recordFile)
+	if err != nil || !f.existed {
 		return record{}, false, err
 	}
-	if err := json.Unmarshal(text, &r); err != nil {
+	if err := json.Unmarshal(f.text, &r); err != nil {
 		return record{}, false, fmt.Errorf("%s is damaged: %w", recordFile, err)
 	}
 	if r.Version != recordVersion {
 		return record{}, false, fmt.Errorf("%s has format %d, this sysprep knows %d", recordFile, r.Version, recordVersion)
 	}
+	if err := r.check(); err != nil {
+		return record{}, false, fmt.Errorf("%s is not as sysprep wrote it: %w", recordFile, err)
+	}
 	return r, true, nil
 }
 
-// addRecord adds to the record what the plan is about to change. What was there before an earlier fix stays.
-func (c *Changer) addRecord(p Plan, files []fileRecord) error {
+// check refuses a record of what sysprep never changes.
+func (r record) check() error {
+	for _, f := range r.Files {
+		unit, ok := strings.CutPrefix(f.Path, unitDir)
+		unit, isDropIn := strings.CutSuffix(unit, ".d/"+path.Base(SysctlFile))
+		if f.Path != SysctlFile && (!ok || !isDropIn || !ValidUnit(unit)) {
+			return fmt.Errorf("%.80q is no file of its own", f.Path)
+		}
+	}
+	for _, s := range r.Settings {
+		if _, ok := Lookup(s.Key); !ok {
+			return fmt.Errorf("%.80q is no setting that it raises", s.Key)
+		}
+		if strings.ContainsFunc(s.Before, isControl) {
+			return fmt.Errorf("%.80q is no value of %s", s.Before, s.Key)
+		}
+	}
+	return nil
+}
+
+// addRecord adds to the record what the plan is about to change. What was there before an earlier fix stays, unless
+// somebody else has changed it since.
+func (c *Changer) addRecord(p Plan, files []fileRecord) (record, error) {
 	r, _, err := c.readRecord()
 	if err != nil {
-		return err
+		return record{}, err
 	}
 	r.Version, r.Unit = recordVersion, p.Unit
 	for _, s := range p.Steps {
@@ -70,28 +136,67 @@ func (c *Changer) addRecord(p Plan, files []fileRecord) error {
 			if now, err := c.host.sysctlText(s.Key); err == nil {
 				s.Before = now // it may have changed since the check
 			}
-			r.setting(s)
+			r.note(s, c.netns(s.Key))
 		}
 	}
 	for _, f := range files {
-		i := slices.IndexFunc(r.Files, func(o fileRecord) bool { return o.Path == f.Path })
-		if i < 0 {
-			r.Files = append(r.Files, f)
-			continue
-		}
-		r.Files[i].Wrote = f.Wrote
+		r.noteFile(f)
 	}
-	return c.writeRecord(r)
+	return r, c.writeRecord(r)
 }
 
-// setting notes one setting. The first value before, and the last one set, count.
-func (r *record) setting(s Step) {
-	i := slices.IndexFunc(r.Settings, func(o liveRecord) bool { return o.Key == s.Key })
-	if i < 0 {
-		r.Settings = append(r.Settings, liveRecord{Key: s.Key, Before: s.Before, Set: s.Value})
+// note takes down one setting of a network namespace that is about to be raised from s.Before to s.Value.
+func (r *record) note(s Step, netns string) {
+	l := r.setting(s.Key, netns)
+	if l == nil {
+		r.Settings = append(r.Settings, liveRecord{Key: s.Key, Before: s.Before, Set: s.Value, Netns: netns})
 		return
 	}
-	r.Settings[i].Set = s.Value
+	if s.Before != "" && s.Before != l.Before && !l.ours(s.Before) {
+		*l = liveRecord{Key: s.Key, Before: s.Before, Netns: netns}
+	}
+	l.add(s.Value)
+}
+
+// noteFile takes down one file that is about to be written.
+func (r *record) noteFile(f fileRecord) {
+	o := r.file(f.Path)
+	if o == nil {
+		r.Files = append(r.Files, f)
+		return
+	}
+	asBefore := f.Existed == o.Existed && f.Before == o.Before
+	if !asBefore && (!f.Existed || !o.ours(f.Before)) {
+		*o = f
+		return
+	}
+	o.add(f.Wrote)
+}
+
+// setting is the record of a key in a network namespace, or nil.
+func (r *record) setting(key, netns string) *liveRecord {
+	if i := slices.IndexFunc(r.Settings, func(l liveRecord) bool { return l.Key == key && l.Netns == netns }); i >= 0 {
+		return &r.Settings[i]
+	}
+	return nil
+}
+
+// file is the record of a file, or nil.
+func (r *record) file(name string) *fileRecord {
+	if i := slices.IndexFunc(r.Files, func(f fileRecord) bool { return f.Path == name }); i >= 0 {
+		return &r.Files[i]
+	}
+	return nil
+}
+
+// keep notes a value that is about to be set, or that the kernel made of one, where the record does not have it.
+func (c *Changer) keep(r *record, key, value string) error {
+	l := r.setting(key, c.netns(key))
+	if l == nil || l.ours(value) || value == l.Before {
+		return nil
+	}
+	l.add(value)
+	return c.writeRecord(*r)
 }
 
 func (c *Changer) writeRecord(r record) error {
@@ -120,18 +225,22 @@ type Undone struct {
 // changed since, and what is in use beyond the old value. With dry it only tells.
 func (c *Changer) Undo(ctx context.Context, dry bool) (done []Undone, err error) {
 	r, ok, err := c.readRecord()
-	if err != nil {
-		return nil, err
-	}
-	if !ok {
-		return nil, ErrNoRecord
-	}
-	if !dry {
+	if ok && !dry { // what it says counts only once nobody else can change it
 		unlock, err := c.lock()
 		if err != nil {
 			return nil, err
 		}
 		defer unlock()
+		r, ok, err = c.readRecord()
+		if err != nil {
+			return nil, err
+		}
+	}
+	switch {
+	case err != nil:
+		return nil, err
+	case !ok:
+		return nil, ErrNoRecord
 	}
 	keep := record{Version: recordVersion, Unit: r.Unit}
 	for _, f := range slices.Backward(r.Files) {
@@ -142,6 +251,10 @@ func (c *Changer) Undo(ctx context.Context, dry bool) (done []Undone, err error)
 		done = append(done, u)
 	}
 	for _, s := range slices.Backward(r.Settings) {
+		if s.Netns != c.netns(s.Key) {
+			keep.Settings = append(keep.Settings, s)
+			continue
+		}
 		u := c.undoSetting(ctx, s, dry)
 		if !u.over {
 			keep.Settings = append(keep.Settings, s)
@@ -174,16 +287,16 @@ func (c *Changer) finishUndo(ctx context.Context, r, keep record) error {
 // undoFile brings back one file, or removes it when there was none.
 func (c *Changer) undoFile(ctx context.Context, f fileRecord, dry bool) Undone {
 	u := Undone{Name: f.Path, File: true, Existed: f.Existed, Before: f.Before, State: StepPlanned}
-	text, exists, err := c.readFile(f.Path)
+	now, err := c.readFile(f.Path)
 	switch {
 	case err != nil:
 		u.State, u.Reason = StepRefused, "It cannot be read: "+err.Error()+"."
 		return u
-	case exists == f.Existed && string(text) == f.Before:
+	case now.existed == f.Existed && string(now.text) == f.Before:
 		u.State, u.over, u.Reason = StepDone, true, "It is as it was."
 		return u
-	case !exists || string(text) != f.Wrote:
-		u.State, u.over, u.Reason = StepBlocked, true, "Somebody has changed it since, so it is left as it is."
+	case !now.existed || !f.ours(string(now.text)):
+		u.State, u.Reason = StepBlocked, "Somebody has changed it since, so it is left as it is."
 		return u
 	case dry:
 		return u
@@ -191,11 +304,11 @@ func (c *Changer) undoFile(ctx context.Context, f fileRecord, dry bool) Undone {
 		u.State, u.Reason = StepOpen, "Interrupted before it."
 		return u
 	case f.Existed:
-		err = c.writeFile(f.Path, []byte(f.Before), 0o644)
+		err = c.writeFile(f.Path, []byte(f.Before), f.mode())
 	default:
 		err = c.remove(f.Path)
 		if err == nil && f.Path != SysctlFile {
-			os.Remove(filepath.Dir(c.path(f.Path))) //nolint:errcheck // stays when there is anything else in it
+			c.files.Remove(path.Dir(below(f.Path))) //nolint:errcheck // stays when there is anything else in it
 		}
 	}
 	if err != nil {
@@ -221,8 +334,8 @@ func (c *Changer) undoSetting(ctx context.Context, s liveRecord, dry bool) Undon
 	case s.Before == "":
 		u.State, u.over, u.Reason = StepBlocked, true, "What it was is not known, so it stays until the next boot."
 		return u
-	case now != s.Set:
-		u.State, u.over = StepBlocked, true
+	case !s.ours(now):
+		u.State = StepBlocked
 		u.Reason = fmt.Sprintf("Somebody has changed it since (sysprep had set %s), so it is left as it is.", s.Set)
 		return u
 	}
@@ -238,7 +351,7 @@ func (c *Changer) undoSetting(ctx context.Context, s liveRecord, dry bool) Undon
 		u.State, u.Reason = StepOpen, "Interrupted before it."
 		return u
 	}
-	if err := c.writeLive(c.path(sysctlPath(s.Key)), s.Before); err != nil {
+	if err := c.setLive(s.Key, s.Before); err != nil {
 		u.State, u.Reason = StepRefused, c.host.refusal(s.Key, s.Before, err)
 		return u
 	}

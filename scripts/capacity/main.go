@@ -204,7 +204,7 @@ func (d *daemon) until(ctx context.Context, ok func(*stats.Snapshot) bool) (*sta
 	}
 }
 
-// broadcast publishes a message that nobody reads, and returns by how much the machine's memory shrank.
+// broadcast publishes a message that nobody reads, and returns the bytes that TCP has queued for it.
 func (d *daemon) broadcast(ctx context.Context, n, msgBytes int) (int64, error) {
 	before, err := tcpBytes()
 	if err != nil {
