@@ -67,7 +67,7 @@ type keep struct {
 func (d *Directory) KeepHistory(o HistoryOptions) {
 	h := &history{
 		epoch: strconv.FormatUint(rand.Uint64()>>(64-epochBits), epochBase) + "-",
-		start: time.Now(),
+		start: d.started,
 		exact: map[string]*keep{},
 		log:   log{memory: o.Memory},
 	}
@@ -149,7 +149,7 @@ func (d *Directory) publishOrdered(b *Batch) {
 	h := d.history
 	r := runs.Get().(*run)
 	defer runs.Put(r)
-	r.at = h.now()
+	r.at = int64(b.came)
 	for i := range b.Deliveries {
 		dl := &b.Deliveries[i]
 		dl.batch, dl.seq, dl.leg = b, 0, nil
