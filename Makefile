@@ -17,9 +17,11 @@ build: ## build the four binaries into bin/
 run: build ## start pushd, show a message arriving at a held connection, keep pushd running until Ctrl-C
 	@scripts/run.sh
 
-test: ## everything that must pass
+test: ## everything that must pass; make interop as well where what it needs is there
 	go vet ./...
 	go test -count=1 ./...
+	@if test -d scripts/interop/node_modules && type node chromium php pushpin-publish >/dev/null 2>&1; then $(MAKE) interop; \
+	else echo "SKIPPED: make interop (no npm packages, chromium, php or pushpin)"; fi
 
 race: ## the tests under the race detector, in random order
 	go test -race -shuffle=on -count=1 ./...
