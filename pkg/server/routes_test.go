@@ -22,6 +22,7 @@ func TestFiguresOfRoutes(t *testing.T) {
 	for _, request := range []string{"GET /", "GET /bad"} {
 		roundTrip(t, s, request+" HTTP/1.1\r\nHost: a.test\r\nConnection: close\r\n\r\n")
 	}
+	eventually(t, "both are over", func() bool { return s.Snapshot().Backends.InFlight == 0 })
 	snap, err := ctl.Stats(t.Context())
 	if err != nil {
 		t.Fatal(err)

@@ -118,29 +118,10 @@ func (c *Clients) holdFor(id uint32, cl *client, p *proxied, plan *exchange.Plan
 		c.gripError(id, cl, p, plan)
 		return
 	}
+	cl.subs = subs // from here on they end with the connection, or by leave
 	if in.Hold == grip.ResponseHold {
 		more := &gripMore{route: rt, user: in.Meta[grip.UserMeta], flags: flags, each: &gripEach{plan: plan, channels: slices.Clone(channels)}}
-		switch {
-		case c.draining:
-			c.members.Leave(subs)
-			c.beginAnswer(id, p, timeoutHead(plan, flags), plan.Body)
-			c.endAnswer(id, cl)
-			return
-		case p.repeats < maxRepeats && c.gripStale(more):
-			c.members.Leave(subs)
-			c.askAgain(id, cl, more, p.repeats+1)
-			return
-		}
-		if more.each.cost = holdCost(plan); !c.opts.Holds.take(more.each.cost) {
-			c.members.Leave(subs)
-			c.warn("held requests take all of --hold-memory", id)
-			c.dismiss(id, 503, "too many requests are held: come back in a moment", retryField(), stats.CloseOverload)
-			return
-		}
-		c.startHold(id, cl, f, subs, gripHold{more: more})
-		c.t.Arm(id, in.Timeout)
-		c.t.Hold(id)
-		c.t.Again(id) // its leaving is seen again
+		c.holdResponse(id, cl, p, more)
 		return
 	}
 	h := gripHold{}
@@ -152,6 +133,45 @@ func (c *Clients) holdFor(id uint32, cl *client, p *proxied, plan *exchange.Plan
 			h.more.each = &gripEach{channels: slices.Clone(channels)}
 		}
 	}
+	if !c.openStream(id, cl, p, plan, chunked) {
+		return
+	}
+	h.keep = c.shareKeep(in.KeepAlive)
+	c.startHold(id, cl, f, h)
+	c.armGrip(id, h.keep)
+	c.t.Hold(id)
+	c.t.Again(id) // what the client still sends is thrown away, its leaving is seen
+}
+
+// holdResponse holds a request, which is subscribed already, until something is published, unless that has happened.
+func (c *Clients) holdResponse(id uint32, cl *client, p *proxied, more *gripMore) {
+	plan := more.each.plan
+	switch {
+	case c.draining:
+		c.leave(cl)
+		c.beginAnswer(id, p, timeoutHead(plan, more.flags), plan.Body)
+		c.endAnswer(id, cl)
+		return
+	case p.repeats < maxRepeats && c.gripStale(more):
+		c.leave(cl)
+		c.askAgain(id, cl, more, p.repeats+1)
+		return
+	}
+	if more.each.cost = holdCost(plan); !c.opts.Holds.take(more.each.cost) {
+		c.leave(cl)
+		c.warn("held requests take all of --hold-memory", id)
+		c.dismiss(id, 503, "too many requests are held: come back in a moment", retryField(), stats.CloseOverload)
+		return
+	}
+	c.startHold(id, cl, gripResponse, gripHold{more: more})
+	c.t.Arm(id, plan.Instruct.Timeout)
+	c.t.Hold(id)
+	c.t.Again(id) // its leaving is seen again
+}
+
+// openStream sends what a held stream begins with, as far as that has not happened. When it reports false there is nothing to hold: the
+// connection is gone, or answered, or ends because pushd does.
+func (c *Clients) openStream(id uint32, cl *client, p *proxied, plan *exchange.Plan, chunked bool) bool {
 	if !plan.Begun {
 		plan.Head.Length = -1
 		c.beginAnswer(id, p, plan.Head, nil)
@@ -159,28 +179,28 @@ func (c *Clients) holdFor(id uint32, cl *client, p *proxied, plan *exchange.Plan
 			c.t.Send(id, appendFramed(c.out[:0], plan.Body, chunked))
 		}
 	}
-	if !c.alive(id) {
-		c.members.Leave(subs)
-		return
-	}
-	if p.is(answerEmpty) { // HEAD, 204, 304: there is nothing to hold
-		c.members.Leave(subs)
+	switch {
+	case !c.alive(id):
+		return false
+	case p.is(answerEmpty): // HEAD, 204, 304
+		c.leave(cl)
 		c.endAnswer(id, cl)
-		return
-	}
-	if c.draining {
-		c.members.Leave(subs)
+		return false
+	case c.draining:
+		c.leave(cl)
 		if chunked {
 			c.t.Send(id, []byte(http1.FinalChunk))
 		}
 		c.finish(id, stats.CloseDrain)
-		return
+		return false
 	}
-	h.keep = c.shareKeep(in.KeepAlive)
-	c.startHold(id, cl, f, subs, h)
-	c.armGrip(id, h.keep)
-	c.t.Hold(id)
-	c.t.Again(id) // what the client still sends is thrown away, its leaving is seen
+	return true
+}
+
+// leave ends a connection's subscriptions.
+func (c *Clients) leave(cl *client) {
+	c.members.Leave(cl.subs)
+	cl.subs = 0
 }
 
 func appendFramed(dst, b []byte, chunked bool) []byte {
@@ -261,11 +281,11 @@ func proxyError() (h *exchange.Head, body []byte) {
 }
 
 // startHold ends the exchange and holds the connection.
-func (c *Clients) startHold(id uint32, cl *client, f form, subs uint32, h gripHold) {
+func (c *Clients) startHold(id uint32, cl *client, f form, h gripHold) {
 	c.dropProxied(id)
 	*c.grips.Put(id) = h
 	c.stats.Move(stats.HTTP, c.forms[f].kind)
-	cl.phase, cl.form, cl.subs = held, f, subs
+	cl.phase, cl.form = held, f
 }
 
 // dropGrip forgets what a backend asked for a connection that is not held any more.
@@ -377,10 +397,10 @@ func timeoutHead(plan *exchange.Plan, flags uint16) *exchange.Head {
 
 // leaveGrip takes a held connection out of its channels.
 func (c *Clients) leaveGrip(id uint32, cl *client) {
-	c.members.Leave(cl.subs)
+	c.leave(cl)
 	c.stats.Move(c.forms[cl.form].kind, stats.HTTP)
 	c.dropGrip(id, cl)
-	cl.subs, cl.phase = 0, idle
+	cl.phase = idle
 	c.t.Release(id)
 }
 
