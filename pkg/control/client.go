@@ -29,6 +29,9 @@ type client struct {
 	batch  *batch         // the reader's: items not yet handed over; nil when there are none
 	asks   sync.WaitGroup // goroutines that serve the client's inspections
 
+	statsID  uint64 // the reader's: id of the latest subscription to statistics
+	eventsID uint64 // the reader's: id of the latest subscription to events
+
 	pendingItems atomic.Int64
 	pendingBytes atomic.Int64
 	pendingCold  atomic.Int64

@@ -145,13 +145,17 @@ func (c *client) handleEvents(ctx context.Context, m wire.Message) error {
 		return nil
 	}
 	next := &listening{id: sub.ID}
-	if !sub.End {
+	if sub.End {
+		if !ends(sub.ID, c.eventsID) {
+			return nil
+		}
+	} else {
 		l, err := c.s.o.Inspector.Listen(ctx, sub.Filter)
 		if err != nil {
 			c.sendError(sub.ID, inspectionError(err))
 			return nil
 		}
-		next.l = l
+		next.l, c.eventsID = l, sub.ID
 	}
 	c.stopListening()
 	c.mu.Lock()

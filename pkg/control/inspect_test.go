@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -199,6 +200,38 @@ func TestEventsComeUntilTheyAreEnded(t *testing.T) {
 	for end := time.Now().Add(5 * time.Second); f.feed.Wants(stats.EventConnect); time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatal("the subscription does not end")
+		}
+	}
+}
+
+// A client may send the end of a subscription after it has begun another in its place: the end names the one it ends.
+func TestEndOfAReplacedSubscriptionChangesNothing(t *testing.T) {
+	f := &fakeInspector{}
+	p := greet(t, startServer(t, Options{Publisher: &fakeHub{}, Inspector: f,
+		Stats: func() stats.Snapshot { return stats.Snapshot{} }}))
+	for range 20 { // the writer may or may not have seen the beginning when the end comes
+		p.send(slices.Concat(subscribeEvents(1), subscribeEvents(2, stats.EventDrop),
+			wire.AppendCold(nil, wire.TypeEventsSubscribe, &wire.EventsSubscribe{ID: 1, End: true}),
+			wire.AppendCold(nil, wire.TypePing, &wire.Request{ID: 9})))
+		p.until(wire.TypePong)
+		if !f.feed.Wants(stats.EventDrop) {
+			t.Fatal("the end of subscription 1 ended subscription 2")
+		}
+		p.send(wire.AppendCold(nil, wire.TypeEventsSubscribe, &wire.EventsSubscribe{End: true}))
+		for end := time.Now().Add(5 * time.Second); f.feed.Wants(stats.EventDrop); time.Sleep(time.Millisecond) {
+			if time.Now().After(end) {
+				t.Fatal("an end without an id ends nothing")
+			}
+		}
+	}
+	p.send(slices.Concat(wire.AppendCold(nil, wire.TypeStatsSubscribe, &wire.Subscribe{ID: 3, IntervalMS: 10}),
+		wire.AppendCold(nil, wire.TypeStatsSubscribe, &wire.Subscribe{ID: 4, IntervalMS: 10}),
+		wire.AppendCold(nil, wire.TypeStatsSubscribe, &wire.Subscribe{ID: 3}),
+		wire.AppendCold(nil, wire.TypePing, &wire.Request{ID: 9})))
+	p.until(wire.TypePong)
+	for range 3 {
+		if s := p.until(wire.TypeStatsSnapshot); cold[wire.Snapshot](t, s, wire.TypeStatsSnapshot).ID != 4 {
+			t.Errorf("%v, want snapshots of subscription 4", s)
 		}
 	}
 }

@@ -158,6 +158,16 @@ func (p *peer) message() wire.Message {
 	return m
 }
 
+// until reads messages up to the first of a type.
+func (p *peer) until(want wire.Type) wire.Message {
+	p.t.Helper()
+	for {
+		if m := p.message(); m.Type == want {
+			return m
+		}
+	}
+}
+
 // acks reads until n acks have come.
 func (p *peer) acks(n int) []wire.Ack {
 	p.t.Helper()

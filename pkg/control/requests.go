@@ -272,12 +272,24 @@ func (c *client) handleSubscribe(m wire.Message) error {
 		c.sendError(sub.ID, wire.Errorf(wire.BadRequest, "interval_ms is %d, 0 to %d are allowed", sub.IntervalMS, limit))
 		return nil
 	}
+	if sub.IntervalMS == 0 {
+		if !ends(sub.ID, c.statsID) {
+			return nil
+		}
+	} else {
+		c.statsID = sub.ID
+	}
 	c.mu.Lock()
 	c.sub = &sub
 	c.mu.Unlock()
 	c.wakeWriter()
 	return nil
 }
+
+// ends reports whether the end of subscription id ends the latest one of its kind. A client that begins
+// one in place of another may send the end of the older one later: that ends nothing. An end without an
+// id ends whichever there is.
+func ends(id, latest uint64) bool { return id == 0 || id == latest }
 
 // interval is the time between snapshots; a subscription asks for it.
 func interval(sub *wire.Subscribe) time.Duration {

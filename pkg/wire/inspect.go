@@ -62,7 +62,7 @@ type Closed struct {
 type EventsSubscribe struct {
 	ID     uint64            `msgpack:"id"` // every events message carries it
 	Filter stats.EventFilter `msgpack:"filter"`
-	End    bool              `msgpack:"end,omitempty"` // ends the subscription instead
+	End    bool              `msgpack:"end,omitempty"` // ends the subscription ID instead; any with ID 0
 }
 
 // Events is the body of events. The first one after a subscription is empty: it has begun.

@@ -117,7 +117,7 @@ type Request struct {
 // Subscribe is the body of stats-subscribe. A later one replaces it.
 type Subscribe struct {
 	ID         uint64 `msgpack:"id"`          // every snapshot carries it
-	IntervalMS int64  `msgpack:"interval_ms"` // from one snapshot to the next; 0 ends the subscription
+	IntervalMS int64  `msgpack:"interval_ms"` // between snapshots; 0 ends subscription ID, any with ID 0
 }
 
 // Snapshot is the body of stats-snapshot.
