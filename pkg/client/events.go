@@ -2,7 +2,6 @@ package client
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"holdfast/pkg/stats"
@@ -21,12 +20,12 @@ type feed struct {
 // Events subscribes to events and calls f with them as they come, on the caller's goroutine, until ctx ends, f returns an
 // error or the connection ends; it returns that error, or nil when ctx was ended. The first call tells that the subscription
 // has begun, mostly with an empty batch. When f takes too long, events are lost, and the next batch says how many. A Conn has one
-// Events at a time.
+// subscription to events at a time: a later Events takes the place of an earlier one, whose ctx the caller ends first.
 func (c *Conn) Events(ctx context.Context, filter stats.EventFilter, f func(*stats.EventBatch) error) error {
 	fd := &feed{some: make(chan struct{}, 1)}
-	id, failed, err := c.follow(fd, filter)
+	id, failed, err := c.follow(ctx, fd, filter)
 	if err != nil {
-		return err
+		return ended(ctx, err)
 	}
 	defer c.unfollow(id)
 	for {
@@ -37,10 +36,7 @@ func (c *Conn) Events(ctx context.Context, filter stats.EventFilter, f func(*sta
 		case <-c.ended:
 			return c.Err()
 		case <-ctx.Done():
-			if errors.Is(ctx.Err(), context.Canceled) {
-				return nil
-			}
-			return ctx.Err()
+			return ended(ctx, ctx.Err())
 		}
 		c.mu.Lock()
 		batch := fd.batch
@@ -52,8 +48,8 @@ func (c *Conn) Events(ctx context.Context, filter stats.EventFilter, f func(*sta
 	}
 }
 
-func (c *Conn) follow(fd *feed, filter stats.EventFilter) (id uint64, failed chan reply, err error) {
-	id, failed, err = c.call(func(dst []byte, id uint64) []byte {
+func (c *Conn) follow(ctx context.Context, fd *feed, filter stats.EventFilter) (id uint64, failed chan reply, err error) {
+	id, failed, err = c.call(ctx, func(dst []byte, id uint64) []byte {
 		if c.feeds == nil {
 			c.feeds = map[uint64]*feed{}
 		}

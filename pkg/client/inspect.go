@@ -48,7 +48,7 @@ func (c *Conn) CloseConnections(ctx context.Context, q stats.CloseQuery) (closed
 
 // ask sends a request and waits for its answer.
 func ask[T any](ctx context.Context, c *Conn, request func(dst []byte, id uint64) []byte) (*T, error) {
-	id, replies, err := c.call(request)
+	id, replies, err := c.call(ctx, request)
 	if err != nil {
 		return nil, err
 	}

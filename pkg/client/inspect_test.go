@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"testing"
+	"time"
 
 	"holdfast/pkg/stats"
 	"holdfast/pkg/wire"
@@ -72,6 +73,29 @@ func TestInspections(t *testing.T) {
 	cancel()
 	if _, err := c.Connections(ctx, stats.ConnectionQuery{}); err != nil && !errors.Is(err, context.Canceled) {
 		t.Errorf("Connections with an ended context = %v", err)
+	}
+}
+
+// A subscription whose context has ended is not begun: one that was begun meanwhile on another goroutine would be replaced.
+func TestSubscriptionOfAnEndedContextIsNotBegun(t *testing.T) {
+	first := make(chan wire.Type, 1)
+	c := dialTest(t, serve(t, ours, func(s *session) {
+		m, _ := s.next()
+		first <- m.Type
+	}))
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := c.Events(ctx, stats.EventFilter{}, nil); err != nil {
+		t.Errorf("Events = %v, want nil", err)
+	}
+	if err := c.Watch(ctx, time.Second, nil); err != nil {
+		t.Errorf("Watch = %v, want nil", err)
+	}
+	if _, err := c.Routes(t.Context()); err == nil {
+		t.Error("Routes of a server that closes the connection: no error")
+	}
+	if got := <-first; got != wire.TypeRoutesRequest {
+		t.Errorf("the first request has type %d, want %d: that for routes", got, wire.TypeRoutesRequest)
 	}
 }
 

@@ -18,7 +18,7 @@ type reply struct {
 
 // Stats asks for one snapshot.
 func (c *Conn) Stats(ctx context.Context) (*stats.Snapshot, error) {
-	id, replies, err := c.call(func(dst []byte, id uint64) []byte {
+	id, replies, err := c.call(ctx, func(dst []byte, id uint64) []byte {
 		return wire.AppendCold(dst, wire.TypeStatsRequest, &wire.Request{ID: id})
 	})
 	if err != nil {
@@ -30,23 +30,21 @@ func (c *Conn) Stats(ctx context.Context) (*stats.Snapshot, error) {
 
 // Watch subscribes to snapshots and calls f with each, on the caller's goroutine, until ctx ends, f returns an error
 // or the connection ends; it returns that error, or nil when ctx was ended. The first snapshot comes at once. When f takes
-// longer than interval, snapshots in between are left out. A Conn has one Watch at a time.
+// longer than interval, snapshots in between are left out. A Conn has one subscription to snapshots at a time: a later
+// Watch takes the place of an earlier one, whose ctx the caller ends first.
 func (c *Conn) Watch(ctx context.Context, interval time.Duration, f func(*stats.Snapshot) error) error {
 	ms := max(1, interval.Milliseconds())
-	id, replies, err := c.call(func(dst []byte, id uint64) []byte {
+	id, replies, err := c.call(ctx, func(dst []byte, id uint64) []byte {
 		return wire.AppendCold(dst, wire.TypeStatsSubscribe, &wire.Subscribe{ID: id, IntervalMS: ms})
 	})
 	if err != nil {
-		return err
+		return ended(ctx, err)
 	}
 	defer c.unsubscribe(id)
 	for {
 		s, err := await[stats.Snapshot](ctx, c, replies)
 		if err != nil {
-			if errors.Is(ctx.Err(), context.Canceled) {
-				return nil
-			}
-			return err
+			return ended(ctx, err)
 		}
 		if err := f(s); err != nil {
 			return err
@@ -54,12 +52,25 @@ func (c *Conn) Watch(ctx context.Context, interval time.Duration, f func(*stats.
 	}
 }
 
-// call sends a request and registers it under a new id. Its replies channel holds one, the latest.
-func (c *Conn) call(request func(dst []byte, id uint64) []byte) (id uint64, replies chan reply, err error) {
+// ended is the error that a subscription ends with: nil when its caller ended ctx, else err.
+func ended(ctx context.Context, err error) error {
+	if errors.Is(ctx.Err(), context.Canceled) {
+		return nil
+	}
+	return err
+}
+
+// call sends a request and registers it under a new id. Its replies channel holds one, the latest. With an
+// ended ctx nothing is sent. That is decided under the mutex: a subscription whose ctx was ended before the
+// next one was begun on another goroutine never takes that one's place.
+func (c *Conn) call(ctx context.Context, request func(dst []byte, id uint64) []byte) (id uint64, replies chan reply, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.err != nil {
 		return 0, nil, c.err
+	}
+	if err := ctx.Err(); err != nil {
+		return 0, nil, err
 	}
 	c.lastCall++
 	id = c.lastCall | callBit

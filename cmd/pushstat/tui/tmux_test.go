@@ -346,6 +346,29 @@ func TestScreensUnderTmux(t *testing.T) {
 	p.wait("MESSAGES", "q quit")
 }
 
+// TestEventsAfterTheirKindIsChanged: the subscription of the new kind lives on when the end of the old one comes to pushd late.
+func TestEventsAfterTheirKindIsChanged(t *testing.T) {
+	d := newDaemon(t)
+	p := newPane(t, 100, 30)
+	p.start("run", d.socket)
+	for i := range 8 {
+		name := fmt.Sprintf("kind-%d", i)
+		p.keys("6")
+		p.wait("drops, overload")
+		p.keys([]string{"a", "a", "a"}[:1+i%2*2]...)
+		p.wait("everything that happens", "Nothing has happened")
+		p.until("event of "+name, func(screen string) bool {
+			if strings.Contains(screen, name) {
+				return true
+			}
+			d.hold(name) // the subscription may not have begun before
+			return false
+		})
+		p.keys("a", "c", "1")
+		p.wait("[1 Overview]")
+	}
+}
+
 // TestReconnectUnderTmux kills pushd and starts another in its place.
 func TestReconnectUnderTmux(t *testing.T) {
 	d := newDaemon(t)
