@@ -154,6 +154,7 @@ func head(in *grip.Instruct) *exchange.Head {
 // holdAfter sends a body that is too long to wait for its end, then holds.
 func (j *job) holdAfter(a *attempt, in *grip.Instruct, start []byte, rest io.Reader, t *route.Target) {
 	h := head(in)
+	h.Closes = true
 	j.finish(h)
 	j.x.Begin(h)
 	for len(start) > 0 {

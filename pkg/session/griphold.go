@@ -173,7 +173,7 @@ func (c *Clients) holdResponse(id uint32, cl *client, p *proxied, more *gripMore
 // connection is gone, or answered, or ends because pushd does.
 func (c *Clients) openStream(id uint32, cl *client, p *proxied, plan *exchange.Plan, chunked bool) bool {
 	if !plan.Begun {
-		plan.Head.Length = -1
+		plan.Head.Length, plan.Head.Closes = -1, !p.is(headOnly)
 		c.beginAnswer(id, p, plan.Head, nil)
 		if c.alive(id) && !p.is(answerEmpty) && len(plan.Body) > 0 {
 			c.t.Send(id, appendFramed(c.out[:0], plan.Body, chunked))

@@ -20,7 +20,7 @@ func TestClientRecordIsSmall(t *testing.T) {
 const (
 	host     = " HTTP/1.1\r\nHost: x\r\n\r\n"
 	holdHead = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nCache-Control: no-store\r\nX-Accel-Buffering: no\r\nDate: *\r\n"
-	chunk    = "Transfer-Encoding: chunked\r\n\r\n"
+	chunk    = "Transfer-Encoding: chunked\r\n" + closes + "\r\n"
 )
 
 // text is an answer of one line of text, with what varies replaced.
@@ -65,7 +65,7 @@ var answers = []struct {
 	{"with a body", "GET /stream?channel=a HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello", text("413 Content Too Large", closes, noBodyHere), ends},
 	{"with a chunked body that waits for 100", "GET /stream?channel=a HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nTransfer-Encoding: chunked\r\n\r\n", text("413 Content Too Large", closes, noBodyHere), ends},
 
-	{"HEAD", "HEAD /stream?channel=a" + host, holdHead + chunk, stays},
+	{"HEAD", "HEAD /stream?channel=a" + host, holdHead + "Transfer-Encoding: chunked\r\n\r\n", stays},
 	{"HEAD with close", "HEAD /events?channel=a HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", holdHead + "Transfer-Encoding: chunked\r\n" + closes + "\r\n", ends},
 	{"HEAD with a body", "HEAD /events?channel=a HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello", noBody(text("413 Content Too Large", closes, noBodyHere)), ends},
 	{"HEAD, HTTP/1.0", "HEAD /events?channel=a HTTP/1.0\r\nConnection: keep-alive\r\n\r\n", holdHead + closes + "\r\n", ends},

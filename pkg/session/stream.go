@@ -31,7 +31,7 @@ func (c *Clients) stream(id uint32, cl *client, chunked, plain form, head bool) 
 		position = ""
 	}
 	c.armKeepAlive(id, cl)
-	c.out = c.appendOpening(c.appendStreamHead(c.out[:0], f, c.forms[f].chunked), f, position)
+	c.out = c.appendOpening(c.appendStreamHead(c.out[:0], f, false), f, position)
 	c.out = c.appendKept(c.out, f, gap)
 	c.t.Send(id, c.out)
 	if c.alive(id) {
@@ -89,7 +89,9 @@ func (c *Clients) sendHead(id uint32, cl *client, f form) {
 	c.next(id, cl, keep)
 }
 
-// appendStreamHead appends the head of a held response. stays says that the connection goes on after it.
+// appendStreamHead appends the head of a held response. stays says that the connection goes on after
+// it, which only the answer to HEAD does: a stream ends with its connection, and its head says so
+// (RFC 9112, 9.6), or a proxy in front would send its next request on a connection that is closing.
 func (c *Clients) appendStreamHead(dst []byte, f form, stays bool) []byte {
 	dst = append(dst, "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nCache-Control: no-store\r\nX-Accel-Buffering: no\r\n"...)
 	dst = c.appendDate(dst)

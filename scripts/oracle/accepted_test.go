@@ -28,6 +28,7 @@ const (
 	askedTwice  = "A second after the first subscription of a channel Pushpin sends a held request to the backend once more (`update_on_first_subscription` in 1.41); pushd does not."
 	oldVersion  = "HTTP/1.0 is answered as HTTP/1.1, the version that pushd speaks (RFC 9110, 6.2), with `Connection: close`."
 	asItComes   = "pushd passes on what a backend sends as it comes, in chunks when the length is not known; Pushpin keeps back a short answer until it is whole. So a backend that breaks off gives 502 with Pushpin, and with pushd a connection that is closed before the end."
+	saysClose   = "The stream's head says so: `Connection: close` (RFC 9112, 9.6)."
 	noRoute     = "`Route not found` is Pushpin's text today; 1.36 names the host."
 	ownDate     = "An answer of pushd's own has `Date` (RFC 9110, 6.6.1)."
 	badRequests = "Pushpin closes the connection for a request that it cannot read; pushd answers 400 or 431 first."
@@ -65,6 +66,7 @@ var acceptedList = []accepted{
 	{"cut-body", `\+ answer 1: (HTTP/1\.1 200 OK|content-length: 100|4 bytes of 100: "part")`, asItComes},
 	{"cut-chunk", `\+ answer 1: (HTTP/1\.1 200 OK|transfer-encoding: chunked|body "part"|no last chunk "")`, asItComes},
 	{"stream-close", `- client: open|\+ client: closed`, "pushd closes the connection of a stream that has ended; Pushpin takes further requests."},
+	{"stream.*|filter-.*|content-filters", `\+ answer 1: connection: close`, saysClose},
 	{"stream-empty", `- client: closed|\+ client: open`, brokenOff},
 	{"no-(route|path|host)", `\+ answer 1: date: DATE`, ownDate},
 	{"cors", `- answer 1: access-control-expose-headers: Set-Cookie, X-A, Date|\+ answer 1: access-control-expose-headers: Date, Set-Cookie, X-A`, "The names in `Access-Control-Expose-Headers` are sorted."},
