@@ -103,7 +103,7 @@ func checkInstruct(t *testing.T, in *Instruct, err error) {
 		t.Errorf("%q contains CR, LF or NUL", head[i])
 	}
 	if n > MaxMetaBytes || len(in.Response.Reason) > MaxReasonBytes || len(in.KeepAlive.Data) > MaxKeepAliveBytes ||
-		in.Response.Status < 200 || in.Response.Status > 999 || in.Timeout < 5*time.Second || in.Timeout > MaxTimeout {
+		in.Response.Status < 200 || in.Response.Status > 599 || in.Timeout < 5*time.Second || in.Timeout > MaxTimeout {
 		t.Errorf("a bound is broken: %+v", in)
 	}
 	if len(in.KeepAlive.Data) > 0 && (in.KeepAlive.Interval < time.Second || in.KeepAlive.Interval > MaxTimeout) {

@@ -28,7 +28,7 @@ const (
 	minTimeout      = 5 * time.Second // of a response hold
 	minKeepAlive    = time.Second
 	minStatus       = 200 // one below announces another response (RFC 9110 15.2)
-	maxStatus       = 999
+	maxStatus       = 599 // RFC 9110 15
 	instructType    = "application/grip-instruct"
 	maxTimeoutValue = 1<<31 - 1 // Pushpin does not read a larger number
 )
@@ -68,7 +68,7 @@ const (
 
 // Response is what the client gets: at once, or of a response hold when it times out.
 type Response struct {
-	Status int     // 200 to 999
+	Status int     // 200 to 599
 	Reason string  // empty: the usual one
 	Fields []Field // without framing, hop-by-hop and GRIP headers
 	Body   []byte  // of the JSON form; the body of the header form is the backend's
@@ -248,7 +248,7 @@ func (c *Channel) bad() string {
 		return "the name contains a control character"
 	case len(c.PrevID) > MaxIDBytes:
 		return "prev-id is longer than " + strconv.Itoa(MaxIDBytes) + " bytes"
-	case !validText(c.PrevID):
+	case !utf8.ValidString(c.PrevID), strings.ContainsFunc(c.PrevID, unicode.IsControl): // no item has such an id
 		return "prev-id contains a control character or is not valid UTF-8"
 	}
 	return ""

@@ -175,6 +175,7 @@ func TestBadHeader(t *testing.T) {
 		{"Grip-Set-Meta: a=" + strings.Repeat("m", 4096), "Grip-Set-Meta is longer than 4096 bytes"},
 		{"Grip-Status: OK", "Grip-Status contains invalid status code"},
 		{"Grip-Status: 1000", "Grip-Status contains invalid status code"},
+		{"Grip-Status: 600", "Grip-Status contains invalid status code"},
 		{"Grip-Status: 199", "Grip-Status contains invalid status code"},
 		{"Grip-Status: -200", "Grip-Status contains invalid status code"},
 		{"Grip-Status: 200 a\r\nX-Evil: 1", "Grip-Status contains invalid reason"},

@@ -7,15 +7,20 @@ import (
 	"math"
 	"slices"
 	"strconv"
+	"unicode/utf16"
 	"unicode/utf8"
 )
 
 // ParseBody reads the body of a response of the JSON form, whose instructions come on top of those of the header. It is for
 // an Instruct that has JSON set; after an error, which is an *Error, the Instruct means nothing. Null counts as absent, of
-// a repeated key the last one counts, and unknown keys mean nothing. It does not keep body.
+// a repeated key the last one counts, and unknown keys mean nothing. A byte order mark is skipped. It does not keep body.
 func (in *Instruct) ParseBody(body []byte) error {
+	body = bytes.TrimPrefix(body, []byte("\ufeff"))
 	if !json.Valid(body) || !utf8.Valid(body) {
 		return fault("failed to parse "+instructType+" content as JSON", string(body[:min(len(body), maxQuotedBytes)]))
+	}
+	if escape := loneSurrogate(body); escape != "" {
+		return fault(instructType+" content has half of a surrogate pair", escape)
 	}
 	r := &reader{}
 	top, ok := r.object("instruct", body)
@@ -35,6 +40,35 @@ func (in *Instruct) ParseBody(body []byte) error {
 		return err
 	}
 	return in.Response.check()
+}
+
+// loneSurrogate returns the first escape in b, which is valid JSON, that is one half of a surrogate pair
+// without the other; or "". encoding/json reads it as U+FFFD, so that two channels would become one.
+func loneSurrogate(b []byte) string {
+	for i := bytes.IndexByte(b, '\\'); i >= 0; { // only strings have any
+		size := 2
+		if r := unicodeEscape(b[i:]); utf16.IsSurrogate(r) {
+			if utf16.DecodeRune(r, unicodeEscape(b[i+6:])) == utf8.RuneError {
+				return string(b[i : i+6])
+			}
+			size = 12
+		}
+		next := bytes.IndexByte(b[i+size:], '\\')
+		if next < 0 {
+			return ""
+		}
+		i += size + next
+	}
+	return ""
+}
+
+// unicodeEscape returns XXXX of the escape \uXXXX at the beginning of b, or 0.
+func unicodeEscape(b []byte) rune {
+	if !bytes.HasPrefix(b, []byte(`\u`)) || len(b) < 6 {
+		return 0
+	}
+	n, _ := strconv.ParseUint(string(b[2:6]), 16, 16) // valid JSON has four digits
+	return rune(n)
 }
 
 func (in *Instruct) parseJSONHold(hold object) {

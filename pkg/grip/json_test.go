@@ -50,6 +50,10 @@ func TestParseBody(t *testing.T) {
 				in.Response.Body = []byte("text")
 			})},
 		{`{"hold":{"channels":[]}}`, "", base(func(in *Instruct) { in.Hold = ResponseHold })},
+		{"\ufeff" + `{"hold":{"channels":[]}}`, "", base(func(in *Instruct) { in.Hold = ResponseHold })},
+		{`{"hold":{"channels":[{"name":"\ud83d\ude00\\ud800"}]}}`, "", base(func(in *Instruct) {
+			in.Hold, in.Channels = ResponseHold, []Channel{{Name: "\U0001f600\\ud800"}}
+		})},
 		{`{"hold":{"mode":"stream","channels":[{"name":"a"}],"timeout":"7"}}`, "Grip-Hold: response|Grip-Channel: b|Grip-Set-Meta: u=1", base(func(in *Instruct) {
 			in.Hold, in.Timeout = StreamHold, 7*time.Second
 			in.Channels = []Channel{{Name: "b"}, {Name: "a"}}
@@ -131,6 +135,11 @@ func TestBadBody(t *testing.T) {
 		{hold(`"meta":{"u":"` + strings.Repeat("m", 4096) + `"}`), "'meta' is longer than 4096 bytes"},
 		{response(`"code":"x"`), "response contains 'code' with wrong type"},
 		{response(`"code":1000`), "response contains 'code' with invalid value"},
+		{response(`"code":600`), "response contains 'code' with invalid value"},
+		{response(`"code":199`), "response contains 'code' with invalid value"},
+		{channel(`{"name":"a\ud800"}`), "application/grip-instruct content has half of a surrogate pair"},
+		{channel(`{"name":"\ud83d\ude00\ude00"}`), "application/grip-instruct content has half of a surrogate pair"},
+		{channel(`{"name":"a","prev-id":"1\u0085"}`), "channel is invalid: prev-id contains a control character or is not valid UTF-8"},
 		{response(`"code":101`), "response contains 'code' with invalid value"},
 		{response(`"code":0`), "response contains 'code' with invalid value"},
 		{response(`"reason":"a\r\nb"`), "response contains 'reason' with invalid value"},
