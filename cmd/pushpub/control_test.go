@@ -63,10 +63,19 @@ func TestAgainstControl(t *testing.T) {
 	code, stdout, stderr = pushpub(t, terminal, "test", "hello", "--socket", path, "--require-receivers", "--json")
 	expect(t, "nobody", code, app.NoReceivers, stdout, `{"channel":"test","id":null,"receivers":0}`+"\n", stderr, "pushpub: nobody received it\n")
 
-	// Event data must be UTF-8, which pushpub leaves to pushd to say of a line.
-	code, stdout, stderr = pushpub(t, strings.NewReader("a\n\xff\nb\n"), "-l", "test", "--format", "sse", "--socket", path)
-	expect(t, "refused", code, app.Failed, stdout, `{"published":2,"receivers":0,"refused":1}`+"\n", stderr,
-		"pushpub: line 2: refused: bad item: 'sse' contains 'data' with invalid value: an event stream must be UTF-8\n")
+	// What an item may have is for pushd to say, of each line.
+	code, stdout, stderr = pushpub(t, strings.NewReader("1\n2\n3\n"), "-l", "test",
+		"--prev-id", "\x7f", "--socket", path)
+	expect(t, "refused", code, app.Failed, stdout, `{"published":0,"receivers":0,"refused":3}`+"\n", stderr, stderr)
+	const why = `pushpub: line 2: refused: bad item: publish item object contains 'prev-id' with invalid value: ` +
+		`"\x7f" contains the control character U+007F` + "\n"
+	if !strings.Contains(stderr, why) {
+		t.Errorf("stderr %q, want it to contain %q", stderr, why)
+	}
+
+	// Text that is not UTF-8 is for pushd to mend, also where a client gets only text.
+	code, stdout, stderr = pushpub(t, strings.NewReader("\xff"), "test", "--format", "sse", "--socket", path, "-q")
+	expect(t, "bytes as an event", code, app.OK, stdout, "", stderr, "")
 }
 
 func BenchmarkLines(b *testing.B) {

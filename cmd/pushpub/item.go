@@ -44,8 +44,8 @@ func (m *message) parse(c *cli.Context) error {
 		retry:   c.Int("retry"),
 	}
 	switch {
-	case m.code < 0 || m.code > 999:
-		return app.Usagef("--code: %d is not between 0 and 999", m.code)
+	case app.Given(c, "code") && (m.code < 200 || m.code > 599):
+		return app.Usagef("--code: %d is not between 200 and 599", m.code)
 	case app.Given(c, "retry") && m.retry < 1:
 		return app.Usagef("--retry: %d is not a number of milliseconds", m.retry)
 	case c.Bool("hint"):
@@ -163,7 +163,7 @@ func (m *message) item(channel string, t text) publish.Item {
 	if it.Has(publish.HTTPResponse) {
 		it.Response = publish.Response{Action: m.action, Code: m.code, Headers: m.headers}
 		if m.patch {
-			it.Response.BodyPatch = t.plain
+			it.Response.BodyPatch = strings.TrimPrefix(t.plain, "\ufeff") // JSON may have a byte order mark
 		} else {
 			it.Response.Body = t.http
 		}

@@ -120,12 +120,12 @@ func (s *HTTPServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		answer(w, http.StatusBadRequest, "Request body incomplete.")
 		return
 	}
-	b, known, failure := s.publish(r.Context(), body)
+	p, failure := s.publish(r.Context(), body)
 	switch {
 	case failure != nil:
 		failure(w)
 	case asJSON:
-		answerReceivers(w, r, b, known)
+		p.answer(w, r)
 	default: // in text, nothing more is to be said
 		answer(w, http.StatusOK, "Published")
 	}
@@ -202,30 +202,65 @@ func readBody(body io.Reader, b []byte) ([]byte, error) {
 	}
 }
 
-// publish parses the body and hands its items over. known is closed when their fate is known. A failure is the answer
-// when nothing was published.
-func (s *HTTPServer) publish(ctx context.Context, body []byte) (b *hub.Batch, known chan struct{}, failure func(http.ResponseWriter)) {
+// published is what became of the items of a request.
+type published struct {
+	hub.Batch
+	items int           // of the request
+	empty map[int]bool  // those of them without any known format, which are not in the batch
+	known chan struct{} // closed when the fate of all is known
+}
+
+// newPublished makes the batch of the items.
+func newPublished(items []publish.Item) *published {
+	p := &published{items: len(items), known: make(chan struct{})}
+	p.Deliveries = make([]hub.Delivery, 0, len(items))
+	p.Done = func(*hub.Batch) { close(p.known) }
+	for i := range items {
+		if items[i].Formats != 0 {
+			p.Deliveries = append(p.Deliveries, hub.Delivery{Item: items[i]})
+			continue
+		}
+		if p.empty == nil {
+			p.empty = map[int]bool{}
+		}
+		p.empty[i] = true
+	}
+	return p
+}
+
+// receivers returns the number of receivers of each item of the request.
+func (p *published) receivers() []int {
+	var all []int
+	rest := p.Deliveries
+	for i := range p.items {
+		if p.empty[i] {
+			all = append(all, 0)
+			continue
+		}
+		all, rest = append(all, rest[0].Receivers()), rest[1:]
+	}
+	return all
+}
+
+// publish parses the body and hands its items over. A failure is the answer when nothing was published.
+func (s *HTTPServer) publish(ctx context.Context, body []byte) (p *published, failure func(http.ResponseWriter)) {
 	ctx, cancel := context.WithTimeout(ctx, publishTimeout)
 	defer cancel()
 	select {
 	case s.parsing <- struct{}{}:
 		defer func() { <-s.parsing }()
 	case <-ctx.Done():
-		return nil, nil, busy
+		return nil, busy
 	}
 	items, refusal := s.parse(body)
 	if refusal != "" {
-		return nil, nil, func(w http.ResponseWriter) { answer(w, http.StatusBadRequest, refusal) }
+		return nil, func(w http.ResponseWriter) { answer(w, http.StatusBadRequest, refusal) }
 	}
-	known = make(chan struct{})
-	b = &hub.Batch{Deliveries: make([]hub.Delivery, len(items)), Done: func(*hub.Batch) { close(known) }}
-	for i := range items {
-		b.Deliveries[i].Item = items[i]
+	p = newPublished(items)
+	if err := s.o.Publisher.Publish(ctx, &p.Batch); err != nil {
+		return nil, busy
 	}
-	if err := s.o.Publisher.Publish(ctx, b); err != nil {
-		return nil, nil, busy
-	}
-	return b, known, nil
+	return p, nil
 }
 
 // parse reads and checks the items of a body, or says why they are refused.
@@ -246,24 +281,22 @@ func (s *HTTPServer) parse(body []byte) (items []publish.Item, refusal string) {
 	return items, ""
 }
 
-// answerReceivers waits until the receivers are known, and answers with them; without them when it takes too long.
-func answerReceivers(w http.ResponseWriter, r *http.Request, b *hub.Batch, known <-chan struct{}) {
-	published := struct {
+// answer waits until the receivers are known, and answers with them; without them when it takes too long.
+func (p *published) answer(w http.ResponseWriter, r *http.Request) {
+	body := struct {
 		Message   string `json:"message"`
 		Receivers []int  `json:"receivers,omitempty"`
 	}{Message: "Published"}
 	timeout := time.NewTimer(publishTimeout)
 	defer timeout.Stop()
 	select {
-	case <-known:
-		for i := range b.Deliveries {
-			published.Receivers = append(published.Receivers, b.Deliveries[i].Receivers())
-		}
+	case <-p.known:
+		body.Receivers = p.receivers()
 	case <-timeout.C:
 	case <-r.Context().Done():
 	}
 	w.Header().Set("Content-Type", "application/json")
-	json.NewEncoder(w).Encode(published) //nolint:errcheck // a client that is gone needs no answer
+	json.NewEncoder(w).Encode(body) //nolint:errcheck // a client that is gone needs no answer
 }
 
 // busy answers that there is too much under way.

@@ -7,7 +7,8 @@ import (
 	"holdfast/pkg/publish"
 )
 
-// Items reads one item in its JSON form a line (JSON Lines). Lines of nothing but white space are left out.
+// Items reads one item in its JSON form a line (JSON Lines). Lines of nothing but white space are left out. A byte order
+// mark at the beginning of a line is skipped: files that were joined have several.
 type Items struct{ lines *Lines }
 
 // NewItems returns a reader of r's items, of at most max bytes of JSON each.
@@ -22,7 +23,7 @@ func (i *Items) Next() (it publish.Item, number int, err error) {
 		if err != nil {
 			return it, number, err
 		}
-		if len(bytes.TrimSpace(line)) == 0 {
+		if len(bytes.TrimSpace(publish.TrimMark(line))) == 0 {
 			continue
 		}
 		it, err = publish.ParseItem(line)

@@ -14,26 +14,44 @@ const (
 	MaxChannelBytes = 255  // bytes of a channel name
 	MaxIDBytes      = 1024 // bytes of an id: a browser sends it back in a header field
 
-	maxStatusCode   = 999
+	minStatusCode   = 200  // one below announces another answer (RFC 9110 section 15.2)
+	maxStatusCode   = 599  // RFC 9110 section 15
 	maxCloseCode    = 4999 // RFC 6455 section 7.4.2
 	maxControlBytes = 125  // payload of a WebSocket control frame, RFC 6455 section 5.5
 	maxQuotedBytes  = 64   // bytes of a bad value that an error shows
 )
 
-var errNoFormats = errors.New("no formats specified")
+var (
+	errNoFormats      = errors.New("no formats specified")
+	errUnknownFormats = errors.New("no known format specified")
+)
 
-// Check reports the first thing in the item that must not be published: a bad channel name, no format, a number out of
-// range, or text that would break out of its place on the wire. The error names the field and is fit for the publisher.
-// Every path into the hub checks: JSON in ParseItem, msgpack in control.
+// Check reports the first thing in the item that must not be published: a bad channel name, no
+// format, a number out of range, or text that would break out of its place on the wire. The error
+// names the field and is fit for the publisher. Every path into the hub checks: JSON in ParseItem,
+// msgpack in control.
+//
+// Content may be any bytes. Where a client must get text, session replaces what is not UTF-8.
 func (it *Item) Check() error {
+	if it.Formats == 0 {
+		if err := CheckChannel(it.Channel); err != nil {
+			return err
+		}
+		return errNoFormats
+	}
+	if err := it.checkOuter(); err != nil {
+		return err
+	}
+	return it.checkFormats()
+}
+
+// checkOuter checks everything but the formats.
+func (it *Item) checkOuter() error {
 	if err := CheckChannel(it.Channel); err != nil {
 		return err
 	}
-	if it.Formats == 0 {
-		return errNoFormats
-	}
-	// The ids become event ids and Grip-Last values, so they are single lines as well.
-	if err := checkLines(itemObject,
+	// Clients send ids back in header fields: Last-Event-ID, Grip-Last, Last-Id.
+	if err := checkAll(badID, itemObject,
 		field{"id", it.ID}, field{"prev-id", it.PrevID}, field{"epoch", it.Epoch}); err != nil {
 		return err
 	}
@@ -50,7 +68,7 @@ func (it *Item) Check() error {
 	if it.Size < 0 {
 		return invalidNumber(itemObject, "size", it.Size)
 	}
-	return it.checkFormats()
+	return nil
 }
 
 // CheckChannel reports what is wrong with a channel name: it is empty, longer than MaxChannelBytes, not UTF-8, or
@@ -101,17 +119,17 @@ func (r *Response) check() error {
 	if err := checkAction(responseObject, r.Action, r.ContentFilters); err != nil {
 		return err
 	}
-	if r.Code < 0 || r.Code > maxStatusCode {
+	if r.Code != 0 && (r.Code < minStatusCode || r.Code > maxStatusCode) {
 		return invalidNumber(responseObject, "code", r.Code)
 	}
-	if err := checkLines(responseObject, field{"reason", r.Reason}); err != nil {
+	if err := checkAll(badValue, responseObject, field{"reason", r.Reason}); err != nil {
 		return err
 	}
 	for _, h := range r.Headers {
 		if !isToken(h.Name) {
 			return fmt.Errorf("%s contains 'headers' with invalid value: %q is no header name", responseObject, cut(h.Name))
 		}
-		if why := badLine(h.Value); why != "" {
+		if why := badValue(h.Value); why != "" {
 			return fmt.Errorf("%s contains 'headers' with invalid value: %s: %q %s", responseObject, h.Name, cut(h.Value), why)
 		}
 	}
@@ -143,11 +161,7 @@ func (m *Message) check() error {
 		return nil
 	}
 	switch m.Type {
-	case Text:
-		if !utf8.ValidString(m.Content) {
-			return fmt.Errorf("%s contains 'content' with invalid value: a text message must be UTF-8", messageObject)
-		}
-	case Binary:
+	case Text, Binary:
 	case Ping, Pong:
 		if len(m.Content) > maxControlBytes {
 			return fmt.Errorf("%s contains 'content' with invalid value: a ping or pong has at most %d bytes",
@@ -160,11 +174,11 @@ func (m *Message) check() error {
 }
 
 func (e *Event) check() error {
-	if err := checkLines(eventObject, field{"event", e.Event}, field{"id", e.ID}); err != nil {
+	if err := checkAll(badLine, eventObject, field{"event", e.Event}); err != nil {
 		return err
 	}
-	if !utf8.ValidString(e.Data) {
-		return fmt.Errorf("%s contains 'data' with invalid value: an event stream must be UTF-8", eventObject)
+	if err := checkAll(badID, eventObject, field{"id", e.ID}); err != nil {
+		return err
 	}
 	if e.Retry < 0 {
 		return invalidNumber(eventObject, "retry", e.Retry)
@@ -197,10 +211,10 @@ func checkAction(object string, a Action, filters []string) error {
 // field is a named text within an object, to be checked.
 type field struct{ name, value string }
 
-// checkLines refuses fields that would end the line or header in which they are sent.
-func checkLines(object string, fields ...field) error {
+// checkAll refuses fields for which bad gives a reason.
+func checkAll(bad func(string) string, object string, fields ...field) error {
 	for _, f := range fields {
-		if why := badLine(f.value); why != "" {
+		if why := bad(f.value); why != "" {
 			return fmt.Errorf("%s contains '%s' with invalid value: %q %s", object, f.name, cut(f.value), why)
 		}
 	}
@@ -221,6 +235,39 @@ func badLine(s string) string {
 	}
 	if !utf8.ValidString(s) {
 		return "is not valid UTF-8"
+	}
+	return ""
+}
+
+// badID says what keeps s from being an id, or "". No control character can stand in one: clients
+// send ids back in header fields, where their libraries refuse or cut such a value.
+func badID(s string) string {
+	if why := badLine(s); why != "" {
+		return why
+	}
+	return badControl(s, false)
+}
+
+// badValue says what keeps s from being a header value or a reason phrase, or "". Of the control
+// characters only a tab may stand there (RFC 9110 section 5.5, RFC 9112 section 4).
+func badValue(s string) string {
+	if why := badLine(s); why != "" {
+		return why
+	}
+	return badControl(s, true)
+}
+
+// badControl names the first control character of s, which is UTF-8: U+0000 to U+001F, U+007F to
+// U+009F.
+func badControl(s string, tabs bool) string {
+	for i := range len(s) {
+		switch c := s[i]; {
+		case c == '\t' && tabs:
+		case c < ' ' || c == 0x7f:
+			return fmt.Sprintf("contains the control character U+%04X", c)
+		case c == 0xc2 && s[i+1] < 0xa0: // the first of the two bytes of U+0080 to U+00BF
+			return fmt.Sprintf("contains the control character U+%04X", s[i+1])
+		}
 	}
 	return ""
 }

@@ -1,6 +1,8 @@
 package publish
 
 import (
+	"math"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -26,7 +28,11 @@ func TestCheckAccepts(t *testing.T) {
 		"binary stream content":  func(it *Item) { it.Stream.Content = "\xff\x00" },
 		"binary message":         func(it *Item) { it.Message = Message{Type: Binary, Content: "\xff\x00"} },
 		"longest ping":           func(it *Item) { it.Message = Message{Type: Ping, Content: strings.Repeat("p", 125)} },
-		"smallest and greatest":  func(it *Item) { it.Response.Code, it.Message = 999, Message{Action: Close, Code: 4999} },
+		"the lowest status":      func(it *Item) { it.Response.Code = 200 },
+		"the greatest codes":     func(it *Item) { it.Response.Code, it.Message = 599, Message{Action: Close, Code: 4999} },
+		"text that is no UTF-8":  func(it *Item) { it.Message.Content, it.Event.Data = "\xff", "\xff" },
+		"tabs in a head":         func(it *Item) { it.Response.Reason, it.Response.Headers = "a\tb", []Header{{"X-A", "a\tb"}} },
+		"ids beyond ASCII":       func(it *Item) { it.ID, it.PrevID, it.Event.ID = "é\u00a0", "世", "\u2028" },
 		"close without a code":   func(it *Item) { it.Message = Message{Action: Close} },
 		"a header and a reason":  func(it *Item) { it.Response.Reason, it.Response.Headers = "Fine", []Header{{"X-A", "a: b, c"}} },
 		"an empty header":        func(it *Item) { it.Response.Headers = []Header{{"X-A", ""}} },
@@ -80,8 +86,6 @@ func TestCheckRefuses(t *testing.T) {
 		{func(it *Item) { it.Stream.ContentFilters = []string{"\xff"} },
 			`'http-stream' contains 'content-filters' with invalid value: "\xff" is not valid UTF-8`},
 		{func(it *Item) { it.Message.Type = 4 }, "'ws-message' contains 'type' with unknown value"},
-		{func(it *Item) { it.Message.Content = "\xff" },
-			"'ws-message' contains 'content' with invalid value: a text message must be UTF-8"},
 		{func(it *Item) { it.Message = Message{Type: Pong, Content: strings.Repeat("p", 126)} },
 			"'ws-message' contains 'content' with invalid value: a ping or pong has at most 125 bytes"},
 		{func(it *Item) { it.Message = Message{Action: Close, Code: 1005} }, "'ws-message' contains 'code' with invalid value: 1005"},
@@ -93,13 +97,62 @@ func TestCheckRefuses(t *testing.T) {
 			"'ws-message' contains 'reason' with invalid value: at most 123 bytes of UTF-8 are allowed"},
 		{func(it *Item) { it.Event.Event = "a\nb" }, `'sse' contains 'event' with invalid value: "a\nb" contains LF`},
 		{func(it *Item) { it.Event.ID = "a\x00" }, `'sse' contains 'id' with invalid value: "a\x00" contains NUL`},
-		{func(it *Item) { it.Event.Data = "\xff" }, "'sse' contains 'data' with invalid value: an event stream must be UTF-8"},
 		{func(it *Item) { it.Event.Retry = -1 }, "'sse' contains 'retry' with invalid value: -1"},
 	} {
 		it := bare()
 		tt.change(&it)
 		if err := it.Check(); err == nil || err.Error() != tt.want {
 			t.Errorf("Check() = %v, want %s", err, tt.want)
+		}
+	}
+}
+
+// Clients could not send such an id back, and some give up for good when they try.
+func TestControlCharactersAreRefusedInHeads(t *testing.T) {
+	var controls []rune
+	for r := rune(0); r < 0xa0; r++ {
+		if r < ' ' || r >= 0x7f {
+			controls = append(controls, r)
+		}
+	}
+	for _, tt := range []struct {
+		object, field string
+		tabs          bool
+		set           func(*Item, string)
+	}{
+		{"publish item object", "id", false, func(it *Item, s string) { it.ID = s }},
+		{"publish item object", "prev-id", false, func(it *Item, s string) { it.PrevID = s }},
+		{"publish item object", "epoch", false, func(it *Item, s string) { it.Epoch = s }},
+		{"'sse'", "id", false, func(it *Item, s string) { it.Event.ID = s }},
+		{"'http-response'", "reason", true, func(it *Item, s string) { it.Response.Reason = s }},
+		{"'http-response'", "headers", true, func(it *Item, s string) { it.Response.Headers = []Header{{"X-A", s}} }},
+		{"'http-response'", "headers", false, func(it *Item, s string) { it.Response.Headers = []Header{{"X" + s, "a"}} }},
+	} {
+		for _, r := range controls {
+			it := bare()
+			tt.set(&it, "a"+string(r)+"b")
+			err := it.Check()
+			if tt.tabs && r == '\t' {
+				if err != nil {
+					t.Errorf("a tab in %s of %s: %v, want nil", tt.field, tt.object, err)
+				}
+				continue
+			}
+			want := tt.object + " contains '" + tt.field + "' with invalid value: "
+			if err == nil || !strings.HasPrefix(err.Error(), want) {
+				t.Errorf("U+%04X in %s of %s: %v, want %s...", r, tt.field, tt.object, err, want)
+			}
+		}
+	}
+}
+
+func TestStatusMustBeFinal(t *testing.T) {
+	for _, code := range []int{-1, 1, 99, 100, 101, 199, 600, 999, 1000, math.MaxInt, math.MinInt} {
+		it := bare()
+		it.Response.Code = code
+		want := "'http-response' contains 'code' with invalid value: " + strconv.Itoa(code)
+		if err := it.Check(); err == nil || err.Error() != want {
+			t.Errorf("Check of code %d = %v, want %s", code, err, want)
 		}
 	}
 }

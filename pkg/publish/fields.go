@@ -28,6 +28,16 @@ func (o object) has(key string) bool {
 	return ok && !bytes.Equal(raw, []byte("null"))
 }
 
+// empty reports whether no field has a value other than null.
+func (o object) empty() bool {
+	for key := range o.fields {
+		if o.has(key) {
+			return false
+		}
+	}
+	return true
+}
+
 // list returns the elements of an array, nil when there is none.
 func (o object) list(key string) ([]json.RawMessage, error) {
 	if !o.has(key) {
@@ -102,6 +112,15 @@ func (r *reader) integer(key string) int {
 		return 0
 	}
 	return int(f)
+}
+
+// code reads a number for which 0 means that there is none, so that a 0 which is there is refused.
+func (r *reader) code() int {
+	n := r.integer("code")
+	if n == 0 && r.has("code") && r.err == nil {
+		r.fail(invalidNumber(r.name, "code", n))
+	}
+	return n
 }
 
 // texts reads an object of strings, nil when it is absent or empty.

@@ -3,6 +3,7 @@ package publish
 import (
 	"errors"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -123,8 +124,13 @@ func TestParseItemRefuses(t *testing.T) {
 			`'http-response' contains 'headers' with invalid value: a: "b\r\nc" contains CR`},
 		{`{"channel":"c","formats":{"ws-message":{"content":"","type":"frame"}}}`, "'ws-message' contains 'type' with unknown value"},
 		{`{"channel":"c","formats":{"ws-message":{}}}`, "'ws-message' does not contain 'content' or 'content-bin'"},
-		{`{"channel":"c","formats":{"ws-message":{"type":"text","content-bin":"/w=="}}}`,
-			"'ws-message' contains 'content' with invalid value: a text message must be UTF-8"},
+		{`{"channel":"c","formats":{"http-response":{"code":0,"body":""}}}`, "'http-response' contains 'code' with invalid value: 0"},
+		{`{"channel":"c","formats":{"http-response":{"code":"0","body":""}}}`, "'http-response' contains 'code' with invalid value: 0"},
+		{`{"channel":"c","formats":{"http-response":{"code":101,"body":""}}}`, "'http-response' contains 'code' with invalid value: 101"},
+		{`{"channel":"c","formats":{"ws-message":{"action":"close","code":0}}}`, "'ws-message' contains 'code' with invalid value: 0"},
+		{`{"channel":"c","formats":{"x":{}}}`, "no known format specified"},
+		{`{"channel":"c","formats":{"x":null}}`, "no formats specified"},
+		{`{"channel":"\n","formats":{"x":{}}}`, `channel name "\n" has a control character at byte 0`},
 		{`{"channel":"c","formats":{"ws-message":{"action":"close","code":1006}}}`, "'ws-message' contains 'code' with invalid value: 1006"},
 		{`{"channel":"c","formats":{"sse":{"event":"x"}}}`, "'sse' does not contain 'data'"},
 		{`{"channel":"c","formats":{"sse":{"data":{}}}}`, "'sse' contains 'data' with wrong type"},
@@ -133,6 +139,76 @@ func TestParseItemRefuses(t *testing.T) {
 		if got, err := ParseItem([]byte(tt.in)); err == nil || err.Error() != tt.want {
 			t.Errorf("ParseItem(%s) = %+v, %v\nwant error %s", tt.in, got, err, tt.want)
 		}
+	}
+}
+
+// A lone surrogate is no character. Read as U+FFFD, two names would become one.
+func TestLoneSurrogatesAreRefused(t *testing.T) {
+	for _, tt := range []struct{ in, want string }{
+		{`{"channel":"a\ud800","http-stream":{"content":""}}`,
+			`publish item object contains 'channel' with invalid value: \ud800 is half of a surrogate pair`},
+		{`{"channel":"a\uDFFFb","http-stream":{"content":""}}`,
+			`publish item object contains 'channel' with invalid value: \uDFFF is half of a surrogate pair`},
+		{`{"channel":"a","id":"\ud83d\ud83d\ude00","http-stream":{"content":""}}`,
+			`publish item object contains 'id' with invalid value: \ud83d is half of a surrogate pair`},
+		{`{"channel":"a","formats":{"http-stream":{"content":"\ud800\n"}}}`,
+			`'http-stream' contains 'content' with invalid value: \ud800 is half of a surrogate pair`},
+		{`{"channel":"a","formats":{"http-response":{"body":"","headers":[["a","\udc00\ud800"]]}}}`,
+			`'http-response' contains 'headers' with invalid value: \udc00 is half of a surrogate pair`},
+		{`{"channel":"a","meta":{"\ud800":"b"},"http-stream":{"content":""}}`,
+			`'meta' contains a field with an invalid name: \ud800 is half of a surrogate pair`},
+	} {
+		if got, err := ParseItem([]byte(tt.in)); err == nil || err.Error() != tt.want {
+			t.Errorf("ParseItem(%s) = %+v, %v\nwant error %s", tt.in, got, err, tt.want)
+		}
+		var bad *ItemError
+		_, err := ParseItems([]byte(`{"items":[` + tt.in + `]}`))
+		if !errors.As(err, &bad) || bad.Index != 0 || bad.Reason != tt.want {
+			t.Errorf("ParseItems with %s = %v, want error %s of item 0", tt.in, err, tt.want)
+		}
+	}
+	for in, want := range map[string]string{
+		`\ud83d\ude00`:     "\U0001f600",
+		`\\ud800`:          `\ud800`,
+		`\ufffd`:           "\ufffd",
+		`\"\ud83d\uDE00\"`: "\"\U0001f600\"",
+	} {
+		it, err := ParseItem([]byte(`{"channel":"a","http-stream":{"content":"` + in + `"}}`))
+		if err != nil || it.Stream.Content != want {
+			t.Errorf("ParseItem of a content %s = %q, %v, want %q", in, it.Stream.Content, err, want)
+		}
+	}
+}
+
+func TestByteOrderMarkIsSkipped(t *testing.T) {
+	const item = `{"channel":"a","http-stream":{"content":"\ufeff"}}`
+	if it, err := ParseItem([]byte("\ufeff" + item)); err != nil || it.Stream.Content != "\ufeff" {
+		t.Errorf("ParseItem with a byte order mark = %+v, %v, want the item", it, err)
+	}
+	if items, err := ParseItems([]byte("\ufeff{\"items\":[" + item + "]}")); err != nil || len(items) != 1 {
+		t.Errorf("ParseItems with a byte order mark = %+v, %v, want one item", items, err)
+	}
+	if it, err := ParseItem([]byte("\ufeff\ufeff" + item)); err == nil {
+		t.Errorf("ParseItem with two byte order marks = %+v, want an error", it)
+	}
+}
+
+// Of a field that comes twice the last one counts, as in JavaScript, Python, Go and Pushpin.
+func TestLastOfRepeatedFieldsCounts(t *testing.T) {
+	const in = `{"channel":"a","channel":"b","formats":{},"formats":{"http-stream":{"content":"1","content":"2"}},` +
+		`"meta":{"k":"1","k":"2"}}`
+	want := Item{Channel: "b", Formats: HTTPStream, Stream: Stream{Content: "2"}, Meta: map[string]string{"k": "2"}}
+	if got, err := ParseItem([]byte(in)); err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("ParseItem(%s) = %+v, %v\nwant %+v", in, got, err, want)
+	}
+}
+
+// Pushpin takes such an item and has nothing to do for it; the others are published.
+func TestItemsWithUnknownFormatsAreEmpty(t *testing.T) {
+	const in = `{"items":[{"channel":"a","formats":{"x":{},"y":7}},{"channel":"b","formats":{"x":{},"sse":{"data":"2"}}}]}`
+	want := []Item{{Channel: "a"}, {Channel: "b", Formats: SSE, Event: Event{Data: "2"}}}
+	if got, err := ParseItems([]byte(in)); err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("ParseItems(%s) = %+v, %v\nwant %+v", in, got, err, want)
 	}
 }
 
@@ -227,11 +303,13 @@ func FuzzParseItem(f *testing.F) {
 func FuzzParseItems(f *testing.F) {
 	f.Add([]byte(`{"items":[{"channel":"c","formats":{"http-stream":{"content":"x\n"}}}]}`))
 	f.Add([]byte(`{"items":[]}`))
+	f.Add([]byte("\ufeff" + `{"items":[{"channel":"\ud83d\ude00","formats":{"x":{}}},{"channel":"\ud83d"}]}`))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		items, err := ParseItems(b)
 		if err != nil {
 			return
 		}
+		items = slices.DeleteFunc(items, func(it Item) bool { return it.Formats == 0 })
 		body := []byte(`{"items":[`)
 		for i := range items {
 			if i > 0 {

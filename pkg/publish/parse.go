@@ -1,6 +1,7 @@
 package publish
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -40,9 +41,20 @@ type ItemError struct {
 // Error gives the text for the publisher, as Pushpin words it. The index is not part of it.
 func (e *ItemError) Error() string { return "Invalid format: " + e.Reason }
 
-// ParseItems reads the body of a publish request, {"items": [ITEM, ...]}. The items are checked, and the first bad one
-// refuses the whole body. The error is ErrNotJSON, ErrNotObject or an *ItemError. The items share no memory with body.
+// byteOrderMark may stand before JSON. A parser may ignore it (RFC 8259 section 8.1), and this one does.
+const byteOrderMark = "\ufeff"
+
+// TrimMark returns b without a byte order mark at its beginning.
+func TrimMark(b []byte) []byte { return bytes.TrimPrefix(b, []byte(byteOrderMark)) }
+
+// ParseItems reads the body of a publish request, {"items": [ITEM, ...]}. The items are checked, and
+// the first bad one refuses the whole body. The error is ErrNotJSON, ErrNotObject or an *ItemError.
+// The items share no memory with body.
+//
+// An item whose formats all have names that are not known has no Formats. It is good, but there is
+// nothing to publish: newer publishers may send formats to older servers.
 func ParseItems(body []byte) ([]Item, error) {
+	body = TrimMark(body)
 	if !json.Valid(body) || !utf8.Valid(body) {
 		return nil, ErrNotJSON
 	}
@@ -62,16 +74,18 @@ func ParseItems(body []byte) ([]Item, error) {
 	}
 	items := make([]Item, len(raw))
 	for i := range raw {
-		if items[i], err = parseItem(raw[i]); err != nil {
+		if items[i], err = parseItem(raw[i]); err != nil && !errors.Is(err, errUnknownFormats) {
 			return nil, &ItemError{i, err.Error()}
 		}
 	}
 	return items, nil
 }
 
-// ParseItem reads one item in its JSON form and checks it. Fields that it does not know are ignored, null counts as
-// absent. The item shares no memory with b.
+// ParseItem reads one item in its JSON form and checks it. Fields that it does not know are ignored,
+// null counts as absent, and of a repeated field the last one counts. An item without any known format
+// is refused. The item shares no memory with b.
 func ParseItem(b []byte) (Item, error) {
+	b = TrimMark(b)
 	if !utf8.Valid(b) {
 		return Item{}, errors.New("not valid JSON: not valid UTF-8")
 	}
@@ -112,6 +126,9 @@ func parseItem(b []byte) (Item, error) {
 	if !ok {
 		return it, fmt.Errorf("%s is not an object", itemObject)
 	}
+	if loneSurrogate(b) >= 0 {
+		return it, surrogateError(o, b)
+	}
 	if !o.has("channel") {
 		return it, o.missing("channel")
 	}
@@ -134,6 +151,12 @@ func parseItem(b []byte) (Item, error) {
 	}
 	if err := it.parseFormats(formats); err != nil {
 		return it, err
+	}
+	if it.Formats == 0 && o.has("formats") && !formats.empty() {
+		if err := it.checkOuter(); err != nil {
+			return it, err
+		}
+		return it, errUnknownFormats
 	}
 	return it, it.Check()
 }
@@ -169,7 +192,7 @@ func (v *Response) parse(r reader) error {
 	if v.Action = r.action(); v.Action != Send || r.err != nil {
 		return r.err
 	}
-	v.Code = r.integer("code")
+	v.Code = r.code()
 	v.Reason = r.text("reason")
 	v.Headers = r.headers()
 	v.ContentFilters = r.filters()
@@ -196,7 +219,7 @@ func (v *Stream) parse(r reader) error {
 func (v *Message) parse(r reader) error {
 	v.Action = r.action()
 	if v.Action == Close {
-		v.Code = r.integer("code")
+		v.Code = r.code()
 		v.Reason = r.text("reason")
 	}
 	if v.Action != Send || r.err != nil {

@@ -122,17 +122,17 @@ func (c *Clients) chunks(e hub.Encoder) hub.Encoder {
 }
 
 // appendEvent appends the item as Server-Sent Events see it: its sse format, else its http-stream content without one
-// trailing newline as the data. The item's id is the event's id, unless the format names another.
+// trailing newline as the data, which is text. The item's id is the event's id, unless the format names another.
 func appendEvent(dst []byte, it *publish.Item) ([]byte, hub.Effect) {
 	e := sse.Event{ID: it.ID}
 	switch {
 	case it.Has(publish.SSE):
-		e.Event, e.Data, e.Retry = it.Event.Event, it.Event.Data, it.Event.Retry
+		e.Event, e.Data, e.Retry = it.Event.Event, publish.ToText(it.Event.Data), it.Event.Retry
 		if it.Event.ID != "" {
 			e.ID = it.Event.ID
 		}
 	case streamEffect(it) == hub.Deliver:
-		e.Data = it.Stream.Content
+		e.Data = publish.ToText(it.Stream.Content)
 		if n := len(e.Data); n > 0 && e.Data[n-1] == '\n' {
 			e.Data = e.Data[:n-1]
 		}

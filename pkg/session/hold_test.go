@@ -10,6 +10,24 @@ import (
 	"holdfast/pkg/stats"
 )
 
+// A client fails a text message that is not UTF-8 (RFC 6455 section 8.1).
+func TestTextMessageIsUTF8(t *testing.T) {
+	for _, tt := range []struct {
+		m    publish.Message
+		want string
+	}{
+		{publish.Message{Content: "a\xff"}, "\x81\x04a\ufffd"},
+		{publish.Message{Content: "\ufffdé"}, "\x81\x05\ufffdé"},
+		{publish.Message{Type: publish.Binary, Content: "a\xff"}, "\x82\x02a\xff"},
+		{publish.Message{Type: publish.Ping, Content: "\xff"}, "\x89\x01\xff"},
+	} {
+		got, effect := appendMessage(nil, &publish.Item{Formats: publish.WSMessage, Message: tt.m})
+		if string(got) != tt.want || effect != hub.Deliver {
+			t.Errorf("appendMessage of %+v = %q, %v, want %q", tt.m, got, effect, tt.want)
+		}
+	}
+}
+
 func TestEncoders(t *testing.T) {
 	sse := func(e publish.Event) publish.Item {
 		return publish.Item{Channel: "a", ID: "7", Formats: publish.SSE, Event: e}
@@ -44,6 +62,9 @@ func TestEncoders(t *testing.T) {
 		{"sse", sse(publish.Event{Event: "e", Data: "d\n", Retry: 1500}), "event: e\nid: 7\nretry: 1500\ndata: d\ndata: \n\n", "", hub.Deliver, hub.Nothing},
 		{"sse with its own id", sse(publish.Event{ID: "8", Data: "d"}), "id: 8\ndata: d\n\n", "", hub.Deliver, hub.Nothing},
 		{"sse that is empty", sse(publish.Event{}), "id: 7\ndata: \n\n", "", hub.Deliver, hub.Nothing},
+		{"bytes that are no text", stream("a\xffb\xe2\x82\n"), "data: a\ufffdb\ufffd\ufffd\n\n", "a\xffb\xe2\x82\n", hub.Deliver, hub.Deliver},
+		{"a bad byte before a line end", stream("\xe2\r\nb"), "data: \ufffd\ndata: b\n\n", "\xe2\r\nb", hub.Deliver, hub.Deliver},
+		{"sse that is no text", sse(publish.Event{Data: "\xff"}), "id: 7\ndata: \ufffd\n\n", "", hub.Deliver, hub.Nothing},
 		{"each its own", both, "data: for the events\n\n", "for the stream\n", hub.Deliver, hub.Deliver},
 		{"close", closeItem(""), "", "", hub.End, hub.End},
 		{"close has no content", closeItem("never"), "", "", hub.End, hub.End},

@@ -90,6 +90,8 @@ func appendMessage(dst []byte, it *publish.Item) ([]byte, hub.Effect) {
 	switch {
 	case !it.Has(publish.WSMessage):
 		return dst, hub.Nothing
+	case m.Action == publish.Send && m.Type == publish.Text:
+		return ws.AppendFrame(dst, ws.Text, publish.ToText(m.Content)), hub.Deliver
 	case m.Action == publish.Send:
 		return ws.AppendFrame(dst, opcodes[m.Type], m.Content), hub.Deliver
 	case m.Action == publish.Close:
