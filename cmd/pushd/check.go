@@ -72,6 +72,7 @@ func (e *effective) settings() []setting {
 		number("max-connections", e.MaxConnections),
 		text("routes", e.Routes),
 		flagged("skip-unserved-routes", e.SkipUnserved),
+		flagged("skip-zeromq", e.skipZeroMQ),
 		text("backend-timeout", durationText(e.BackendTimeout)),
 		text("backend-connect-timeout", durationText(e.Backends.ConnectTimeout)),
 		number("backend-concurrency", e.BackendConcurrency),

@@ -32,6 +32,7 @@ var everySetting = []struct {
 	{"max-connections", "11", `11`, func(o server.Options) any { return o.MaxConnections }, 11},
 	{"routes", "/x/routes", `"/x/routes"`, func(o server.Options) any { return o.Routes }, "/x/routes"},
 	{"skip-unserved-routes", "true", `true`, func(o server.Options) any { return o.SkipUnserved }, true},
+	{"skip-zeromq", "true", `true`, nil, nil}, // see TestZeroMQSocketsAreRefused
 	{"backend-timeout", "7s", `"7s"`, func(o server.Options) any { return o.BackendTimeout }, 7 * time.Second},
 	{"backend-concurrency", "70", `70`, func(o server.Options) any { return o.BackendConcurrency }, 70},
 	{"backend-connect-timeout", "8s", `"8s"`, func(o server.Options) any { return o.Backends.ConnectTimeout }, 8 * time.Second},

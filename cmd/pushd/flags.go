@@ -86,6 +86,7 @@ func settingFlags(d server.Options) []cli.Flag {
 		intFlag("max-connections", d.MaxConnections, "client connections held at the same time", "the limit on open files less 256"),
 		stringFlag("routes", "", "serve by the routes in `FILE`, as Pushpin's; without it channels are served directly", ""),
 		boolFlag("skip-unserved-routes", "leave out routes that ask for what is not served"),
+		boolFlag("skip-zeromq", "start without the ZeroMQ sockets of --pushpin-config; messages published to them are lost"),
 		durationFlag("backend-timeout", d.BackendTimeout, "in which a backend has to go on with a request or its answer"),
 		durationFlag("backend-connect-timeout", d.Backends.ConnectTimeout, "for a connection to a backend, and for its TLS handshake"),
 		intFlag("backend-concurrency", d.BackendConcurrency, "requests of one route at its backends at the same time; more wait", ""),

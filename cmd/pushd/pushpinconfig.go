@@ -71,6 +71,20 @@ func (f *pushpinFile) lowerConnections(e *effective, most int, s source) {
 	e.MaxConnections = most
 }
 
+// zeromq refuses ZeroMQ sockets of a pushpin.conf: a publisher that uses one cannot see that its messages are lost.
+func (r *reader) zeromq(e *effective) {
+	e.skipZeroMQ = r.c.Bool("skip-zeromq")
+	f := r.cfg.pushpin
+	if f == nil || len(f.notes.ZeroMQ) == 0 || e.skipZeroMQ {
+		return
+	}
+	for _, n := range f.notes.ZeroMQ {
+		r.wrong.add("%s: %s: pushd has no ZeroMQ: %s", position(f.path, n.Line), n.Name, n.Advice)
+	}
+	r.wrong.add("%s: publish over HTTP (push_in_http_port) or with pushpub, and remove these lines;"+
+		" or start without these sockets (--skip-zeromq)", f.path)
+}
+
 // log says what of the file has no effect. f may be nil.
 func (f *pushpinFile) log(l *slog.Logger) {
 	if f == nil {
@@ -81,7 +95,11 @@ func (f *pushpinFile) log(l *slog.Logger) {
 		l.With(f.lowered...).Warn("client_maxconn is more than the limit on open files allows: raise RLIMIT_NOFILE", file)
 	}
 	if len(f.notes.ZeroMQ) > 0 {
-		l.Warn("the file has ZeroMQ sockets, which are not opened: publish over HTTP or with pushpub", file, slog.Any("settings", f.notes.ZeroMQ))
+		names := make([]string, len(f.notes.ZeroMQ))
+		for i, n := range f.notes.ZeroMQ {
+			names[i] = n.Name
+		}
+		l.Warn("the file has ZeroMQ sockets, which are not opened: messages published to them are lost", file, slog.Any("settings", names))
 	}
 	if len(f.notes.Unserved) > 0 {
 		l.Warn("the file has settings that are not served", file, slog.Any("settings", texts("", f.notes.Unserved).value))

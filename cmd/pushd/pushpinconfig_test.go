@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -13,6 +14,9 @@ import (
 
 // pushpinTestdata are the files that people have: Debian's, and the one of the published set-up for a million connections.
 const pushpinTestdata = "../../pkg/pushpinconf/testdata/"
+
+const skipZeroMQHint = "publish over HTTP (push_in_http_port) or with pushpub, and remove these lines;" +
+	" or start without these sockets (--skip-zeromq)"
 
 func writePushpinConfig(t *testing.T, text string) string {
 	t.Helper()
@@ -38,7 +42,7 @@ func TestPackagedPushpinConfigsStart(t *testing.T) {
 		{"one-million.conf", []string{":8000", ":8001", ":8002", ":8003", ":8004", ":8005", ":8006", ":8007"}, 4096, 1_010_000},
 	}
 	for _, tt := range tests {
-		o, code, stdout, stderr := start(t, "--pushpin-config", pushpinTestdata+tt.file)
+		o, code, stdout, stderr := start(t, "--pushpin-config", pushpinTestdata+tt.file, "--skip-zeromq")
 		if code != app.OK || stdout != "" {
 			t.Errorf("%s: exit %d: %s", tt.file, code, stderr)
 			continue
@@ -55,7 +59,7 @@ func TestPackagedPushpinConfigsStart(t *testing.T) {
 			t.Errorf("%s: warns of too few open files: %t, with room for %d: %s", tt.file, got, most, stderr)
 		}
 		for _, want := range []string{
-			`level=WARN msg="the file has ZeroMQ sockets, which are not opened: publish over HTTP or with pushpub" file=` + pushpinTestdata + tt.file +
+			`level=WARN msg="the file has ZeroMQ sockets, which are not opened: messages published to them are lost" file=` + pushpinTestdata + tt.file +
 				` settings="[push_in_spec push_in_sub_specs stats_spec command_spec]"`,
 			`level=INFO msg="the file has settings without a meaning here"`,
 			`level=WARN msg="sig-key: it is \"changeme\"`,
@@ -119,7 +123,6 @@ func TestKeyFileLiesBesidePushpinConfig(t *testing.T) {
 }
 
 func TestBadPushpinConfigNamesTheLine(t *testing.T) {
-	const zmq = "is not served, for pushd has no ZeroMQ: publish over HTTP (push_in_http_port) or with pushpub, and remove the line"
 	tests := []struct {
 		conf string
 		want []string // lines after "pushd: FILE"
@@ -127,7 +130,10 @@ func TestBadPushpinConfigNamesTheLine(t *testing.T) {
 		{"[runner]\nhtp_port=80\nhttps_ports=443\n", []string{
 			":2: unknown setting htp_port (did you mean http_port?)",
 			":3: https_ports is not served: put a TLS server in front of http_port, and remove the line"}},
-		{"[handler]\npush_in_spec=tcp://*:5560\n", []string{":2: push_in_spec " + zmq}},
+		{"[runner]\nclient_buffer_size=100\n[handler]\npush_in_spec=tcp://*:5560\n", []string{
+			":2: client_buffer_size: 100B is out of range, 256B to 1MiB are allowed",
+			":4: push_in_spec: pushd has no ZeroMQ: messages published to it are lost, though publishers may see success",
+			": " + skipZeroMQHint}},
 		{"[handlers]\nmessage_rate=1\n", []string{":2: unknown section [handlers] (did you mean handler?)"}},
 		{"[runner]\nclient_buffer_size=100\n[handler]\nconnection_subscription_max=1001\n", []string{
 			":2: client_buffer_size: 100B is out of range, 256B to 1MiB are allowed",
@@ -159,6 +165,38 @@ func TestBadPushpinConfigNamesTheLine(t *testing.T) {
 	_, code, _, stderr = start(t, "--pushpin-config", filepath.Join(t.TempDir(), "none.conf"))
 	if code != app.Usage || !strings.Contains(stderr, "--pushpin-config: open ") {
 		t.Errorf("no file: exit %d, stderr %q", code, stderr)
+	}
+}
+
+// The files that people have name ZeroMQ sockets. Publishers that use them would see success while everything is lost.
+func TestZeroMQSocketsAreRefused(t *testing.T) {
+	const (
+		lost = "pushd has no ZeroMQ: messages published to it are lost, though publishers may see success"
+		none = "pushd has no ZeroMQ: programs that read figures from it get none"
+		mute = "pushd has no ZeroMQ: commands sent to it get no answer"
+	)
+	for file, lines := range map[string][4]int{"debian.conf": {37, 38, 44, 45}, "one-million.conf": {36, 37, 43, 44}} {
+		path := pushpinTestdata + file
+		want := fmt.Sprintf("pushd: %s:%d: push_in_spec: %s\npushd: %s:%d: push_in_sub_specs: %s\n"+
+			"pushd: %s:%d: stats_spec: %s\npushd: %s:%d: command_spec: %s\npushd: %s: %s\n",
+			path, lines[0], lost, path, lines[1], lost, path, lines[2], none, path, lines[3], mute, path, skipZeroMQHint)
+		for _, args := range [][]string{nil, {"check"}, {"check", "--json"}} {
+			_, code, stdout, stderr := start(t, append(args, "--pushpin-config", path, "--max-connections=10")...)
+			if code != app.Usage || stdout != "" || stderr != want {
+				t.Errorf("%s %q: exit %d, stdout %q, stderr\n%swant\n%s", file, args, code, stdout, stderr, want)
+			}
+		}
+	}
+	conf := writePushpinConfig(t, "[handler]\npush_in_spec=tcp://127.0.0.1:5560\n")
+	if err := os.WriteFile(filepath.Dir(conf)+"/routes", []byte("* direct\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	toml := writeConfig(t, "skip-zeromq = true\n")
+	for _, args := range [][]string{{"--skip-zeromq"}, {"--config", toml}, {"check", "--skip-zeromq"}, {"check", "--config", toml}} {
+		_, code, _, stderr := start(t, append(args, "--pushpin-config", conf)...)
+		if code != app.OK || strings.Count(stderr, "ZeroMQ sockets, which are not opened") != 1 {
+			t.Errorf("%q: exit %d, stderr %q, want a start with one warning", args, code, stderr)
+		}
 	}
 }
 

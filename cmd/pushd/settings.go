@@ -51,6 +51,7 @@ type effective struct {
 	inherited                                         []string      // addresses for clients that a service manager has opened
 	anonymous                                         bool
 	strictHost                                        bool
+	skipZeroMQ                                        bool
 	tokenAudience                                     string
 	tokenFile                                         string // of the publish endpoint
 	forwardedProto, forwardedFor, forwardedForTrusted string // as they were given
@@ -95,6 +96,7 @@ func (cfg *config) effective(c *cli.Context) (*effective, error) {
 	e.anonymous = c.Bool("anonymous")
 	e.strictHost = c.Bool("strict-host")
 	r.routes(e)
+	r.zeromq(e)
 	r.access(e)
 	r.history(e)
 	r.monitoring(e)

@@ -5,7 +5,8 @@
 // hold ; or \. In values {rundir}, {libdir} and {ipc_prefix} stand for the settings of these names.
 //
 // Pushpin ignores what it does not know. Here an unknown setting is an error, and so is one that opens or secures a
-// listener which is not served: nobody is to find out from the silence of a socket.
+// listener which is not served: the silence of a socket must not be the first sign. ZeroMQ sockets are listed, and the
+// caller decides whether the server goes on without them.
 package pushpinconf
 
 import (
@@ -29,7 +30,7 @@ type Setting struct {
 // Config is what a file says.
 type Config struct {
 	Settings []Setting
-	ZeroMQ   []string // sockets of Pushpin's packaged file, which are not opened
+	ZeroMQ   []Note   // ZeroMQ sockets, which are not opened
 	Unserved []Note   // wishes that are not served
 	Tuning   []string // settings without a meaning here
 }
@@ -97,11 +98,26 @@ func (p *parser) judge(k *key, e entry) {
 		}
 	case zeromq:
 		if asks {
-			p.wrong.add(e.line, "%s is not served, for pushd has no ZeroMQ: %s", e.name, k.advice)
-		} else if e.value != "" {
-			p.config.ZeroMQ = append(p.config.ZeroMQ, e.name)
+			p.config.ZeroMQ = append(p.config.ZeroMQ, Note{Name: e.name, Line: e.line, Advice: k.advice})
+		}
+	case internal:
+		if overTCP(e.value) {
+			p.config.ZeroMQ = append(p.config.ZeroMQ, Note{Name: e.name, Line: e.line, Advice: k.advice})
+		} else {
+			p.config.Tuning = append(p.config.Tuning, e.name)
 		}
 	}
+}
+
+// overTCP reports whether programs of other hosts could use one of the ZeroMQ sockets in specs.
+func overTCP(specs string) bool {
+	for _, spec := range strings.Split(specs, ",") {
+		spec = strings.TrimSpace(spec)
+		if spec != "" && !strings.HasPrefix(spec, "ipc:") && !strings.HasPrefix(spec, "inproc:") {
+			return true
+		}
+	}
+	return false
 }
 
 // options makes the options out of the settings that have a meaning here.
@@ -109,6 +125,7 @@ func (p *parser) options() {
 	if e, ok := p.get("global/include"); ok && filepath.Base(e.value) != "internal.conf" {
 		p.wrong.add(e.line, "include is not followed: copy the settings of that file into this one")
 	}
+	p.services()
 	p.listen()
 	p.publishListen()
 	p.logLevel()
@@ -279,6 +296,35 @@ func (p *parser) publishListen() {
 		port = addr // the address decides whether others can reach it
 	}
 	p.set("publish-listen", net.JoinHostPort(strings.Trim(addr.value, "[]"), strconv.FormatInt(n, 10)), port)
+}
+
+// roles are the parts of Pushpin that its services may leave out, each with its names in old and new versions, and what
+// pushd would do all the same.
+var roles = []struct {
+	names []string
+	does  string
+}{
+	{[]string{"condure", "connmgr", "mongrel2"}, "serve clients"},
+	{[]string{"pushpin-proxy", "proxy"}, "ask backends"},
+	{[]string{"pushpin-handler", "handler"}, "take what is published"},
+}
+
+// services refuses a list that leaves a part of Pushpin out. pushd is one process, and would open the listeners of all parts.
+func (p *parser) services() {
+	e, ok := p.get("runner/services")
+	if !ok {
+		return
+	}
+	var listed []string
+	for _, s := range strings.Split(e.value, ",") {
+		listed = append(listed, strings.TrimSpace(s))
+	}
+	for _, r := range roles {
+		if !slices.ContainsFunc(r.names, func(name string) bool { return slices.Contains(listed, name) }) {
+			p.wrong.add(e.line, "services leaves out %s, and pushd would %s all the same: remove the line if that is right",
+				strings.Join(r.names, " or "), r.does)
+		}
+	}
 }
 
 // portOffset is what is added to push_in_http_port. It does not change http_port.

@@ -37,6 +37,13 @@ func shown(c *Config) (lines []string) {
 	return lines
 }
 
+func names(notes []Note) (all []string) {
+	for _, n := range notes {
+		all = append(all, n.Name)
+	}
+	return all
+}
+
 func TestPackagedFilesAreTakenUnchanged(t *testing.T) {
 	tests := []struct {
 		file string
@@ -70,13 +77,14 @@ func TestPackagedFilesAreTakenUnchanged(t *testing.T) {
 		if got := shown(c); !slices.Equal(got, tt.want) {
 			t.Errorf("%s:\ngot  %q\nwant %q", tt.file, got, tt.want)
 		}
-		if want := []string{"push_in_spec", "push_in_sub_specs", "stats_spec", "command_spec"}; !slices.Equal(c.ZeroMQ, want) {
-			t.Errorf("%s: ZeroMQ = %q, want %q", tt.file, c.ZeroMQ, want)
+		want := []string{"push_in_spec", "push_in_sub_specs", "stats_spec", "command_spec"}
+		if got := names(c.ZeroMQ); !slices.Equal(got, want) {
+			t.Errorf("%s: ZeroMQ = %q, want %q", tt.file, got, want)
 		}
 		if len(c.Unserved) != 0 {
 			t.Errorf("%s: Unserved = %v, want none", tt.file, c.Unserved)
 		}
-		if len(c.Tuning) != 18 || !slices.Contains(c.Tuning, "message_hwm") {
+		if len(c.Tuning) != 17 || !slices.Contains(c.Tuning, "message_hwm") {
 			t.Errorf("%s: %d without a meaning, %q", tt.file, len(c.Tuning), c.Tuning)
 		}
 	}
@@ -154,11 +162,11 @@ func TestMistakesAreNamedWithTheirLines(t *testing.T) {
 	tests := []struct{ text, want string }{
 		{"[runner]\nhttps_ports=443", "line 2: https_ports is not served: put a TLS server in front of http_port, and remove the line"},
 		{"[runner]\nlocal_ports={rundir}/s", "line 2: local_ports is not served: have the server in front connect to http_port, and remove the line"},
-		{"[handler]\npush_in_spec=tcp://*:5560", "line 2: push_in_spec is not served, for pushd has no ZeroMQ: " + useHTTP},
-		{"[handler]\npush_in_sub_specs=tcp://127.0.0.1:5562,tcp://a:1", "line 2: push_in_sub_specs is not served, for pushd has no ZeroMQ: " + useHTTP},
-		{"[handler]\npush_in_sub_connect=true", "line 2: push_in_sub_connect is not served: " + useHTTP},
-		{"[handler]\ncommand_spec=ipc://x", "line 2: command_spec is not served, for pushd has no ZeroMQ: " + useHTTP},
 		{"[handler]\nprometheus_port=9100", "line 2: prometheus_port is not served: set --metrics-listen, and remove the line"},
+		{"[runner]\nservices=zurl,proxy, handler", "line 2: services leaves out condure or connmgr or mongrel2," +
+			" and pushd would serve clients all the same: remove the line if that is right"},
+		{"[runner]\nservices=condure,pushpin-proxy", "line 2: services leaves out pushpin-handler or handler," +
+			" and pushd would take what is published all the same: remove the line if that is right"},
 		{"[global]\ninclude=more.conf", "line 2: include is not followed: copy the settings of that file into this one"},
 		{"[runner]\nhttp_prot=80", "line 2: unknown setting http_prot (did you mean http_port?)"},
 		{"[runer]\nhttp_port=80", "line 2: unknown section [runer] (did you mean runner?)"},
@@ -233,7 +241,46 @@ func TestWishesThatAreNotServed(t *testing.T) {
 		t.Errorf("Unserved =\n%q, want\n%q", got, want)
 	}
 	if len(c.ZeroMQ) != 0 || !slices.Equal(c.Tuning, []string{"message_rate"}) {
-		t.Errorf("ZeroMQ = %q, Tuning = %q", c.ZeroMQ, c.Tuning)
+		t.Errorf("ZeroMQ = %v, Tuning = %q", c.ZeroMQ, c.Tuning)
+	}
+}
+
+// A ZeroMQ socket that another program may use is listed whatever its value. One between Pushpin's processes is not.
+func TestZeroMQSocketsAreListed(t *testing.T) {
+	tests := []struct{ text, want string }{
+		{"[handler]\npush_in_spec=tcp://127.0.0.1:5560", "push_in_spec (line 2): " + lost},
+		{"[handler]\npush_in_spec=tcp://*:5560", "push_in_spec (line 2): " + lost},
+		{"[handler]\npush_in_spec=ipc://x", "push_in_spec (line 2): " + lost},
+		{"[handler]\npush_in_sub_specs=tcp://127.0.0.1:5562,tcp://a:1", "push_in_sub_specs (line 2): " + lost},
+		{"[handler]\npush_in_sub_spec=tcp://a:1", "push_in_sub_spec (line 2): " + lost},
+		{"[handler]\npush_in_sub_connect=true", "push_in_sub_connect (line 2): pushd connects to no publisher," +
+			" and what they publish is lost"},
+		{"[handler]\nstats_spec=ipc://{rundir}/{ipc_prefix}stats", "stats_spec (line 2): " + noFigures},
+		{"[handler]\ncommand_spec=ipc://x", "command_spec (line 2): " + noAnswer},
+		{"[proxy]\nm2a_in_specs=ipc://{rundir}/a, tcp://front:1", "m2a_in_specs (line 2): " + notReached},
+		{"[proxy]\nm2a_in_specs=ipc://{rundir}/a,ipc://b\nstats_spec=inproc://c\ncommand_spec=", ""},
+		{"[handler]\npush_in_spec=\npush_in_sub_connect=0", ""},
+	}
+	for _, tt := range tests {
+		c, err := Parse("/d", []byte(tt.text), nil)
+		if err != nil {
+			t.Errorf("%q: %v", tt.text, err)
+			continue
+		}
+		var got []string
+		for _, n := range c.ZeroMQ {
+			got = append(got, n.String())
+		}
+		if strings.Join(got, "; ") != tt.want {
+			t.Errorf("%q: ZeroMQ = %q, want %q", tt.text, got, tt.want)
+		}
+	}
+}
+
+func TestABoundOfRequestsThatHasNoEffectIsNamed(t *testing.T) {
+	c, err := Parse("/d", []byte("[proxy]\nmax_open_requests=100"), nil)
+	if err != nil || !slices.Equal(names(c.Unserved), []string{"max_open_requests"}) {
+		t.Errorf("Parse = %+v, %v, want max_open_requests among what is not served", c, err)
 	}
 }
 
@@ -242,8 +289,8 @@ func TestEverySettingIsDocumented(t *testing.T) {
 	page := string(read(t, "../../docs/migrating-from-pushpin.md"))
 	for _, s := range sections {
 		for _, k := range s.keys {
-			internal := k.class == tuning && (strings.HasSuffix(k.name, "_spec") || strings.HasSuffix(k.name, "_specs") || strings.HasSuffix(k.name, "_bin"))
-			if !internal && !strings.Contains(page, "`"+k.name+"`") {
+			hidden := k.class == internal || k.class == tuning && strings.HasSuffix(k.name, "_bin")
+			if !hidden && !strings.Contains(page, "`"+k.name+"`") {
 				t.Errorf("docs/migrating-from-pushpin.md does not name %s of [%s]", k.name, s.name)
 			}
 		}
