@@ -33,6 +33,7 @@ var floors = []map[string][]string{
 		"ws":          nil,
 	},
 	1: {
+		"endpoint": nil,
 		"exchange": nil,
 		"hub":      {"golang.org/x/sync/semaphore"},
 		"metrics": {"github.com/prometheus/client_golang/prometheus", "github.com/prometheus/client_golang/prometheus/collectors",

@@ -83,7 +83,7 @@ func settingFlags(d server.Options) []cli.Flag {
 		stringFlag("socket-group", d.SocketGroup, "`GROUP` that owns the control socket", ""),
 		stringFlag("publish-listen", d.PublishListen, "take published items over HTTP at `ADDRESS`, or off", ""),
 		intFlag("loops", d.Loops, "event loops", "the number of CPUs"),
-		intFlag("max-connections", d.MaxConnections, "client connections held at the same time", "the limit on open files less 256"),
+		intFlag("max-connections", d.MaxConnections, "client connections held at the same time", "the limit on open files less 512"),
 		stringFlag("routes", "", "serve by the routes in `FILE`, as Pushpin's; without it channels are served directly", ""),
 		boolFlag("skip-unserved-routes", "leave out routes that ask for what is not served"),
 		boolFlag("skip-zeromq", "start without the ZeroMQ sockets of --pushpin-config; messages published to them are lost"),

@@ -192,7 +192,7 @@ func TestBadValuesAreNamedWithWhatIsAllowed(t *testing.T) {
 		{args: []string{"--socket-group", "no-such-group"}, want: `--socket-group: there is no group "no-such-group"`},
 		{args: []string{"--max-queued", "2M", "--queue-memory", "1M"}, want: "--max-queued: 2MiB is more than all clients may have together, 1MiB (queue-memory)"},
 		{args: []string{"--max-connections", strconv.Itoa(limit)}, want: "--max-connections: " + strconv.Itoa(limit) + " connections need " +
-			strconv.Itoa(limit+256) + " open files, and the limit is " + strconv.Itoa(limit) + ": raise RLIMIT_NOFILE, or allow at most " + strconv.Itoa(limit-256)},
+			strconv.Itoa(limit+512) + " open files, and the limit is " + strconv.Itoa(limit) + ": raise RLIMIT_NOFILE, or allow at most " + strconv.Itoa(limit-512)},
 		{args: []string{"--listen", "127.0.0.1:5561"}, want: "--publish-listen: 127.0.0.1:5561 is an address of listen too"},
 		{args: []string{"--publish-listen", ":5561"}, want: `--publish-listen: ":5561" is not a loopback address: that needs --publish-token-file, or anybody could publish`},
 		{args: []string{"--publish-listen", "on"}, want: `--publish-listen: "on" is not an address, want HOST:PORT, :PORT or HOST:FIRST-LAST (IPv6 in brackets); or off`},

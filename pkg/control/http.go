@@ -15,6 +15,7 @@ import (
 	"strings"
 	"time"
 
+	"holdfast/pkg/endpoint"
 	"holdfast/pkg/hub"
 	"holdfast/pkg/publish"
 	"holdfast/pkg/token"
@@ -23,7 +24,9 @@ import (
 
 // Bounds of the HTTP publish endpoint.
 const (
-	maxHTTPClients  = 64
+	maxHTTPRequests = 64               // in hand at the same time
+	maxHTTPClients  = 256              // connections open at the same time
+	httpWait        = 5 * time.Second  // for a place among the requests in hand
 	httpReadTimeout = 10 * time.Second // for head and body of a request
 	httpIdleTimeout = time.Minute
 	publishTimeout  = 5 * time.Second // for room to publish, and again for the receivers of a JSON answer
@@ -68,9 +71,11 @@ func NewHTTP(o HTTPOptions) *HTTPServer {
 
 // Serve serves ln until ctx ends, gives requests under way a second, and returns when all its goroutines are gone.
 func (s *HTTPServer) Serve(ctx context.Context, ln net.Listener) error {
-	e := Endpoint{
-		Name: "HTTP publish endpoint", Log: s.log, Clients: maxHTTPClients, ReadTimeout: httpReadTimeout,
-		WriteTimeout: httpReadTimeout + 2*publishTimeout + writeGrace, IdleTimeout: httpIdleTimeout,
+	e := endpoint.HTTP{
+		Name: "HTTP publish endpoint", Log: s.log,
+		Requests: maxHTTPRequests, Connections: maxHTTPClients, Free: IsProbe, Wait: httpWait,
+		ReadTimeout: httpReadTimeout, WriteTimeout: httpReadTimeout + 2*publishTimeout + writeGrace,
+		IdleTimeout: httpIdleTimeout,
 	}
 	return e.Serve(ctx, ln, s)
 }

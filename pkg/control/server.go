@@ -2,15 +2,14 @@ package control
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"os"
 	"sync"
-	"syscall"
 	"time"
 
+	"holdfast/pkg/endpoint"
 	"holdfast/pkg/hub"
 	"holdfast/pkg/stats"
 	"holdfast/pkg/wire"
@@ -29,9 +28,10 @@ const (
 	maxInterval  = time.Hour
 )
 
-// Publisher takes items to their subscribers; hub.Directory is one. Publish takes the batch over, or returns why not. It
-// may block as long as there is too much under way, and then its caller reads no more from its client. The batch's Done
-// is called from any goroutine once the fate of all items is known, and not at all when Publish returned an error.
+// Publisher takes items to their subscribers; hub.Directory is one. Publish takes the batch over,
+// or returns why not. It may block as long as there is too much under way, and then its caller
+// reads no more from its client. The batch's Done is called from any goroutine once the fate of all
+// items is known, and not at all when Publish returned an error.
 type Publisher interface {
 	Publish(ctx context.Context, b *hub.Batch) error
 }
@@ -87,13 +87,15 @@ func New(o Options) *Server {
 	})}
 }
 
-// Serve serves clients of ln until ctx ends; then it closes ln, tells the clients, gives them the acks that come within a
-// second, and returns nil. It returns only when all its goroutines are gone. Any other end is an error of ln.
+// Serve serves clients of ln until ctx ends; then it closes ln, tells the clients, gives them the
+// acks that come within a second, and returns nil. It returns only when all its goroutines are
+// gone. A failing accept is tried again; only an ln that somebody else has closed is an error.
 func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	var clients sync.WaitGroup
 	defer clients.Wait()
+	ln = endpoint.NewListener(ln, "control socket", s.log)
 	closed := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() { ln.Close(); close(closed) })
 	defer func() {
@@ -113,13 +115,8 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 			return nil
 		}
 		if err != nil {
-			if !temporary(err) {
-				cancel() // the clients end as well
-				return fmt.Errorf("accept control clients: %w", err)
-			}
-			s.log.LogAttrs(ctx, slog.LevelWarn, "control socket cannot accept", slog.Any("err", err))
-			pause(ctx, 100*time.Millisecond)
-			continue
+			cancel() // the clients end as well
+			return fmt.Errorf("accept control clients: %w", err)
 		}
 		select {
 		case slots <- struct{}{}:
@@ -130,23 +127,6 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 		default:
 			turned.away(ctx, nc, s.o.MaxClients)
 		}
-	}
-}
-
-// temporary reports whether an accept failed for want of something that comes back.
-func temporary(err error) bool {
-	for _, e := range []error{syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM, syscall.ECONNABORTED} {
-		if errors.Is(err, e) {
-			return true
-		}
-	}
-	return false
-}
-
-func pause(ctx context.Context, d time.Duration) {
-	select {
-	case <-ctx.Done():
-	case <-time.After(d):
 	}
 }
 

@@ -9,12 +9,15 @@ import (
 	"time"
 
 	"holdfast/pkg/control"
+	"holdfast/pkg/endpoint"
 	"holdfast/pkg/metrics"
 )
 
 // Bounds of the metrics endpoint.
 const (
-	maxMetricsClients  = 16
+	maxMetricsRequests = 16               // in hand at the same time
+	maxMetricsClients  = 32               // connections open at the same time
+	metricsWait        = 5 * time.Second  // for a place among the requests in hand
 	metricsTimeout     = 10 * time.Second // for a request, and for its answer to be read
 	metricsIdleTimeout = 2 * time.Minute  // longer than the usual time between two scrapes
 )
@@ -36,8 +39,9 @@ func (s *Server) listenMetrics(ctx context.Context) (err error) {
 		return fmt.Errorf("open the metrics endpoint: %w", err)
 	}
 	s.metrics = ln.Addr()
-	e := control.Endpoint{
-		Name: "metrics endpoint", Log: s.opts.Log, Clients: maxMetricsClients,
+	e := endpoint.HTTP{
+		Name: "metrics endpoint", Log: s.opts.Log, Requests: maxMetricsRequests,
+		Connections: maxMetricsClients, Free: control.IsProbe, Wait: metricsWait,
 		ReadTimeout: metricsTimeout, WriteTimeout: metricsTimeout, IdleTimeout: metricsIdleTimeout,
 	}
 	h := s.metricsHandler()

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"bufio"
 	"context"
 	"fmt"
 	"io"
@@ -150,5 +151,37 @@ func TestStatsdHearsOfTheEnd(t *testing.T) {
 			t.Fatalf("%v; so far:\n%s", err, all.String())
 		}
 		fmt.Fprintf(&all, "%s\n", buf[:n])
+	}
+}
+
+// Clients that keep their connections to a side endpoint open do not keep others out of it.
+func TestIdleClientsOfSideEndpointsYield(t *testing.T) {
+	s, ctl := startServer(t, func(o *Options) {
+		withMetrics(o)
+		o.PublishListen = "127.0.0.1:0"
+	})
+	defer s.Shutdown()
+	defer ctl.Close()
+	for _, tt := range []struct {
+		addr, path string
+		clients    int
+	}{{s.metrics.String(), "/metrics", 40}, {s.publish.String(), "/", 300}} {
+		for i := range tt.clients {
+			c, err := net.Dial("tcp", tt.addr)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer c.Close()
+			c.SetDeadline(time.Now().Add(10 * time.Second))
+			fmt.Fprintf(c, "GET %s HTTP/1.1\r\nHost: localhost\r\n\r\n", tt.path)
+			res, err := http.ReadResponse(bufio.NewReader(c), nil)
+			if err != nil {
+				t.Fatalf("%s, client %d: %v", tt.path, i, err)
+			}
+			_, err = io.Copy(io.Discard, res.Body)
+			if err != nil || res.StatusCode != http.StatusOK {
+				t.Fatalf("%s, client %d: %d, %v", tt.path, i, res.StatusCode, err)
+			}
+		}
 	}
 }

@@ -99,11 +99,12 @@ type Options struct {
 	Log *slog.Logger
 }
 
-// SpareFiles is the number of file descriptors kept back from client connections: 256 for the control socket's clients
-// (128), those of the publish endpoint (64) and clients that are being refused (64), and what more than the usual number of
-// loops and addresses takes.
+// SpareFiles is the number of file descriptors kept back from client connections: 512 for the
+// control socket's clients (128), those of the publish endpoint (256) and of the metrics endpoint
+// (32), clients that are being refused (64) and pushd's own files, and what more than the usual
+// number of loops and addresses takes.
 func SpareFiles(loops, addresses int) int {
-	const clients, perLoop, usual = 256, 6, 32
+	const clients, perLoop, usual = 512, 6, 32
 	return clients + max(0, loops*(perLoop+addresses)-usual)
 }
 

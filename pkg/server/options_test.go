@@ -31,11 +31,11 @@ func TestQueueMemoryWithoutProc(t *testing.T) {
 }
 
 func TestSpareFilesCountLoopsAndAddresses(t *testing.T) {
-	if got := SpareFiles(2, 1); got != 256 {
-		t.Errorf("SpareFiles(2, 1) = %d, want 256", got)
+	if got := SpareFiles(2, 1); got != 512 {
+		t.Errorf("SpareFiles(2, 1) = %d, want 512", got)
 	}
 	for _, tt := range [][2]int{{64, 1}, {2, 128}} {
-		if got, open := SpareFiles(tt[0], tt[1]), tt[0]*(6+tt[1]); got < 256+open-32 {
+		if got, open := SpareFiles(tt[0], tt[1]), tt[0]*(6+tt[1]); got < 512+open-32 {
 			t.Errorf("SpareFiles(%d, %d) = %d, and the loops alone take %d", tt[0], tt[1], got, open)
 		}
 	}
