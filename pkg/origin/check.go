@@ -15,6 +15,9 @@ const (
 	// Listed: the page's origin was given by --allow-origin. Access-Control-Allow-Origin repeats it, and
 	// Access-Control-Allow-Credentials may be given.
 	Listed
+	// NoPage: the field was not written by a browser, and the listener has a loopback address. The
+	// request passes as one without an Origin field.
+	NoPage
 )
 
 // Verdict is the answer of Check.
@@ -35,9 +38,15 @@ func (v Verdict) Credentials() bool { return v.Kind >= Same }
 //
 // "null" is any page that has no origin to name, or hides it; when it was given it passes as Any, because everybody can
 // make such a page. With "*" everything passes that can stand in an Origin field.
+//
+// A bare host, such as 127.0.0.1 or example.com:80, is no serialized origin (RFC 6454 6.2). Load
+// generators send it; no page can make a browser do so. On a loopback listener it is NoPage.
 func (r *Rules) Check(value, host []byte, loopback bool) Verdict {
 	if !plausible(value) {
 		return Verdict{}
+	}
+	if loopback && bareHost(value) {
+		return Verdict{Kind: NoPage}
 	}
 	if o, ok := parse(value); ok {
 		for i := range r.listed {
@@ -68,6 +77,13 @@ func plausible(b []byte) bool {
 		}
 	}
 	return true
+}
+
+// bareHost reports whether b is a host, with or without a port, and no more. "null" is a page
+// without an origin, in whatever case it is written.
+func bareHost(b []byte) bool {
+	host, _, ok := cutPort(b)
+	return ok && validHost(host) && !equalFold(b, "null")
 }
 
 // received is the origin of a request. Its slices alias the field; letters may be in either case.

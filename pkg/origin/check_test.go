@@ -14,7 +14,7 @@ func mustParse(t testing.TB, values ...string) *Rules {
 	return r
 }
 
-func (k Kind) String() string { return [...]string{"Refused", "Any", "Same", "Listed"}[k] }
+func (k Kind) String() string { return [...]string{"Refused", "Any", "Same", "Listed", "NoPage"}[k] }
 
 func TestSameHost(t *testing.T) {
 	r := mustParse(t)
@@ -132,14 +132,46 @@ func TestLoopbackOrigins(t *testing.T) {
 		"ftp://localhost":                 Refused,
 		"capacitor://localhost":           Refused,
 		"file://localhost":                Refused,
-		"localhost":                       Refused,
-		"localhost:3000":                  Refused,
 		"null":                            Refused,
+
+		// What no page can make a browser send passes as no Origin at all (Tsung, RFC 6454 6.2).
+		"127.0.0.1":      NoPage,
+		"127.0.0.1:7999": NoPage,
+		"localhost":      NoPage,
+		"localhost:3000": NoPage,
+		"example.com":    NoPage,
+		"evil.org:80":    NoPage,
+		"[::1]":          NoPage,
+		"[::1]:7999":     NoPage,
+
+		// What a browser or a web view could send, or be led to, does not.
+		"NULL":                 Refused,
+		"Null":                 Refused,
+		"":                     Refused,
+		"file://":              Refused,
+		"file:":                Refused,
+		"about:blank":          Refused,
+		"data:":                Refused,
+		"//localhost":          Refused,
+		"localhost/":           Refused,
+		"localhost:":           Refused,
+		"localhost:x":          Refused,
+		"user@localhost":       Refused,
+		"localhost,localhost":  Refused,
+		"localhost localhost":  Refused,
+		"local%68ost":          Refused,
+		"::1":                  Refused,
+		"http:/localhost":      Refused,
+		"http:localhost":       Refused,
+		"localhost\x00":        Refused,
+		"m\u00fcnchen.de":      Refused,
+		"127.0.0.256":          Refused,
+		"localhost://evil.org": Refused,
 	} {
 		if got := r.Check([]byte(origin), host, true); got != (Verdict{Kind: want}) {
 			t.Errorf("loopback listener: Check(%q) = %+v, want %v", origin, got, want)
 		}
-		if want == Any {
+		if want == Any || want == NoPage {
 			want = Refused
 		}
 		if got := r.Check([]byte(origin), host, false); got != (Verdict{Kind: want}) {
@@ -249,6 +281,10 @@ func TestMostSpecificRuleCounts(t *testing.T) {
 		{everyone, "https://a.com", "b.com", false, Verdict{Kind: Any}},
 		{everyone, "null", "b.com", false, Verdict{Kind: Any}},
 		{everyone, "file://", "b.com", false, Verdict{Kind: Any}}, // as some web views send it
+		{everyone, "127.0.0.1", "b.com", false, Verdict{Kind: Any}},
+		{everyone, "127.0.0.1", "b.com", true, Verdict{Kind: NoPage}},
+		{null, "127.0.0.1", "b.com", true, Verdict{Kind: NoPage}},
+		{null, "127.0.0.1", "b.com", false, Verdict{}},
 		{everyone, "", "b.com", false, Verdict{}},
 		{everyone, "a b", "b.com", false, Verdict{}},
 		{everyone, "https://a.com,https://b.com", "b.com", false, Verdict{}},
@@ -267,7 +303,7 @@ func TestMostSpecificRuleCounts(t *testing.T) {
 }
 
 func TestVerdict(t *testing.T) {
-	for kind, want := range map[Kind][2]bool{Refused: {false, false}, Any: {true, false}, Same: {true, true}, Listed: {true, true}} {
+	for kind, want := range map[Kind][2]bool{Refused: {false, false}, Any: {true, false}, Same: {true, true}, Listed: {true, true}, NoPage: {true, true}} {
 		v := Verdict{Kind: kind}
 		if got := [2]bool{v.Passes(), v.Credentials()}; got != want {
 			t.Errorf("%v: Passes, Credentials = %v, want %v", kind, got, want)

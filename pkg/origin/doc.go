@@ -5,6 +5,9 @@
 // user's own machine (Any). Values add to that; they take nothing away. Behind a proxy that ends TLS the scheme of a
 // request is not known here, so http and https of one host are the same host.
 //
+// Pages are what this is about. A browser writes "null" or scheme://host into the field. On a loopback listener a bare host
+// there, as Tsung sends it, says that no browser wrote it, and counts as no field (NoPage).
+//
 // An Origin field is what a browser says about a page. It does not tell who the user is, other clients write into it what
 // they like, and a page whose name was made to resolve to this machine (DNS rebinding) has the same host: where that
 // matters, tokens decide. A request without the field is not for Check; it comes from no page, or from one of the same

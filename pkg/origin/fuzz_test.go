@@ -16,7 +16,7 @@ var fuzzOrigins = []string{
 func FuzzCheck(f *testing.F) {
 	for _, value := range append([]string{
 		"null", "http://localhost:3000", "http://a.localhost", "http://127.0.0.1", "http://[::1]:80", "https://example.com:443",
-		"https://example.com@evil.org", "http://127.1", "http://localhost.evil.org", "https://example.com:0443",
+		"https://example.com@evil.org", "http://127.1", "127.0.0.1", "localhost:80", "http://localhost.evil.org", "https://example.com:0443",
 	}, fuzzOrigins...) {
 		f.Add([]byte(value), []byte("example.com"), true)
 		f.Add([]byte(value), []byte("[::1]:80"), false)
@@ -25,6 +25,13 @@ func FuzzCheck(f *testing.F) {
 	f.Fuzz(func(t *testing.T, value, host []byte, loopback bool) {
 		v := r.Check(value, host, loopback)
 		if !v.Passes() {
+			return
+		}
+		if v.Kind == NoPage {
+			u, err := url.Parse("//" + string(value))
+			if err != nil || !loopback || u.Host != string(value) || u.Path != "" || u.User != nil {
+				t.Fatalf("Check(%q, %v) = %+v, net/url finds %+v, %v", value, loopback, v, u, err)
+			}
 			return
 		}
 		u, err := url.Parse(string(value))

@@ -44,12 +44,16 @@ func corsFields(rules *origin.Rules) []string {
 // checkOrigin checks the Origin of the request in hand, if it has one, and notes what its answer says about that. When it
 // reports false the request is answered.
 func (c *Clients) checkOrigin(id uint32, cl *client) bool {
-	value, ok := c.req.Field("Origin")
-	if !ok {
+	value, n := c.origin()
+	switch {
+	case n == 0:
 		return true
+	case n > 1: // a browser sends one (RFC 6454 7.3), and which of them counts is not for us to choose
+		c.answer(id, cl, 403, "more than one Origin", "Vary: Origin\r\n")
+		return false
 	}
 	switch v := c.opts.Origins.Check(value, c.req.Host, c.t.Local(id).Addr().IsLoopback()); v.Kind {
-	case origin.Same:
+	case origin.Same, origin.NoPage:
 	case origin.Any:
 		c.cors = corsAny
 	case origin.Listed:
@@ -60,6 +64,19 @@ func (c *Clients) checkOrigin(id uint32, cl *client) bool {
 	}
 	return true
 }
+
+// origin returns the last Origin field of the request in hand, and how many there are.
+func (c *Clients) origin() (value []byte, n int) {
+	for i := range c.req.Fields {
+		if f := &c.req.Fields[i]; bytes.EqualFold(f.Name, originName) {
+			value = f.Value
+			n++
+		}
+	}
+	return value, n
+}
+
+var originName = []byte("Origin")
 
 // Addresses counts connections by the address of their client. All loops share it.
 type Addresses interface {

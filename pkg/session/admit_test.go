@@ -69,6 +69,33 @@ func TestLoopbackOriginOnLoopback(t *testing.T) {
 	}
 }
 
+// A bare host as the Origin is not of a browser: to a loopback listener it says nothing.
+func TestOriginOfNoPage(t *testing.T) {
+	for local, want := range map[string]string{
+		"127.0.0.1": "HTTP/1.1 204 ", "::1": "HTTP/1.1 204 ", "192.0.2.1": "HTTP/1.1 403 ",
+	} {
+		f := newFake(t)
+		f.local = netip.MustParseAddr(local)
+		_, c := f.request("HEAD /poll?channel=a" + from("127.0.0.1"))
+		got := c.out.String()
+		if !strings.HasPrefix(got, want) || strings.Contains(got, "Access-Control") {
+			t.Errorf("on %s: answer %q, want %s without fields of CORS", local, got, want)
+		}
+	}
+}
+
+// A browser sends one Origin. Of two, a good one in front must not hide the other.
+func TestTwoOriginsAreRefused(t *testing.T) {
+	f := newFakeWith(t, withOrigins(t, "https://app.example"))
+	for _, second := range []string{"https://app.example", "https://evil.example"} {
+		two := from("https://app.example\r\norigin: " + second)
+		_, c := f.request("GET /events?channel=a" + two)
+		if got := c.out.String(); !strings.HasPrefix(got, "HTTP/1.1 403 ") {
+			t.Errorf("Origin of the app, then %s: answer %q, want 403", second, got)
+		}
+	}
+}
+
 // Answers to polls are encoded once for many, and each page still sees its own origin.
 func TestPollsOfSeveralOrigins(t *testing.T) {
 	f := newFakeWith(t, withOrigins(t, "https://one.example", "https://two.example"))
