@@ -115,6 +115,7 @@ func (e *effective) settings() []setting {
 		text("idle-timeout", durationText(e.IdleTimeout)),
 		text("stream-keep-alive", durationText(e.StreamKeepAlive)),
 		text("ws-ping", durationText(e.WSPing)),
+		texts("ws-protocol", e.WSProtocols),
 		size("max-queued", int64(e.MaxQueued)),
 		size("queue-memory", e.QueueMemory),
 		size("hold-memory", e.HoldMemory),

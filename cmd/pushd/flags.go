@@ -129,6 +129,7 @@ func settingFlags(d server.Options) []cli.Flag {
 		durationFlag("idle-timeout", d.IdleTimeout, "between requests of one connection"),
 		durationFlag("stream-keep-alive", d.StreamKeepAlive, "after which a quiet stream gets a keep-alive"),
 		durationFlag("ws-ping", d.WSPing, "after which a quiet WebSocket gets a ping, whose answer is not waited for"),
+		stringsFlag("ws-protocol", nil, "serve the WebSocket subprotocol `NAME`, the preferred one first; without any the first that a client offers is chosen (repeatable)"),
 		sizeFlag("max-queued", int64(d.MaxQueued), "`SIZE` of what waits for one slow client", ""),
 		sizeFlag("queue-memory", d.QueueMemory, "`SIZE` of what waits for all slow clients", "an eighth of the memory"),
 		sizeFlag("hold-memory", d.HoldMemory, "`SIZE` of all requests that backends hold for a response", "an eighth of the memory"),

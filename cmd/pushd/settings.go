@@ -95,6 +95,7 @@ func (cfg *config) effective(c *cli.Context) (*effective, error) {
 	e.AcceptRate = r.number("accept-rate", 0, 1<<30)
 	e.anonymous = c.Bool("anonymous")
 	e.strictHost = c.Bool("strict-host")
+	r.protocols(e)
 	r.routes(e)
 	r.zeromq(e)
 	r.access(e)

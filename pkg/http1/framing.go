@@ -4,9 +4,10 @@ import "math"
 
 // framing gathers the fields that say how a message is framed and what becomes of its connection.
 type framing struct {
-	host, expect, upgrade []byte
-	hosts, codings        int
-	expects               bool
+	host, expect   []byte
+	hosts, codings int
+	expects        bool
+	upgrade        bool // there is an Upgrade field with a value
 
 	close, keepAlive, upgrades bool // members of Connection
 }
@@ -27,8 +28,8 @@ func (h *Head) frame() (f framing, err error) {
 				f.expect, f.expects = value, true
 			}
 		case len("upgrade"):
-			if f.upgrade == nil && equalFold(name, "upgrade") {
-				f.upgrade = value
+			if len(value) > 0 && equalFold(name, "upgrade") {
+				f.upgrade = true
 			}
 		case len("connection"):
 			if equalFold(name, "connection") {

@@ -17,9 +17,12 @@ type Request struct {
 	Query  []byte // what follows the first "?" of the target; nil without one
 	Host   []byte // the target's authority in absolute-form, else the Host field; may be empty
 
-	ExpectContinue bool   // the client waits for a 100 response before it sends the body
-	Upgrade        []byte // the Upgrade field when Connection names it (RFC 9110 7.8), else nil
+	ExpectContinue bool // the client waits for a 100 response before it sends the body
+	Upgrade        bool // there is an Upgrade field, and Connection names it (RFC 9110 7.8); see Upgrades
 }
+
+// Upgrades reports whether protocol is among those to which the client would switch.
+func (r *Request) Upgrades(protocol string) bool { return r.Upgrade && r.HasToken("Upgrade", protocol) }
 
 // Parse reads the head at the beginning of b, which holds everything received since the end of the previous message.
 // The bytes before seen were given to earlier calls, which returned ErrShort; so feeding a head byte by byte costs no
@@ -206,8 +209,6 @@ func (r *Request) settle() error {
 		}
 		r.ExpectContinue = true
 	}
-	if f.upgrades && len(f.upgrade) > 0 {
-		r.Upgrade = f.upgrade
-	}
+	r.Upgrade = f.upgrades && f.upgrade
 	return nil
 }

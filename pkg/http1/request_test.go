@@ -29,8 +29,15 @@ const browserHead = "GET /events?channel=news&channel=sport&token=c29tZSBsb25nIG
 
 // describe prints everything a Request says, so that two can be compared and read.
 func describe(r *Request) string {
+	upgrade := ""
+	if r.Upgrade {
+		upgrade = "some"
+	}
+	if r.Upgrades("websocket") {
+		upgrade = "websocket"
+	}
 	s := fmt.Sprintf("%s %s path=%s query=%q minor=%d host=%s length=%d chunked=%t keep=%t expect=%t upgrade=%s",
-		r.Method, r.Target, r.Path, r.Query, r.Minor, r.Host, r.ContentLength, r.Chunked, r.KeepAlive, r.ExpectContinue, r.Upgrade)
+		r.Method, r.Target, r.Path, r.Query, r.Minor, r.Host, r.ContentLength, r.Chunked, r.KeepAlive, r.ExpectContinue, upgrade)
 	for _, f := range r.Fields {
 		s += fmt.Sprintf(" [%s=%s]", f.Name, f.Value)
 	}
@@ -65,6 +72,12 @@ var goodHeads = []struct{ rule, head, want string }{
 		`GET / path=/ query="" minor=0 host= length=-1 chunked=false keep=false expect=false upgrade= [Expect=tea] [Connection=upgrade] [Upgrade=websocket]`},
 	{"upgrade", "GET /ws HTTP/1.1\r\nHost: a\r\nConnection: keep-alive, Upgrade\r\nUpgrade: websocket\r\n\r\n",
 		`GET /ws path=/ws query="" minor=1 host=a length=-1 chunked=false keep=true expect=false upgrade=websocket [Host=a] [Connection=keep-alive, Upgrade] [Upgrade=websocket]`},
+	{"upgrade in two fields", "GET /ws HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: h2c\r\nUpgrade: websocket\r\n\r\n",
+		`GET /ws path=/ws query="" minor=1 host=a length=-1 chunked=false keep=true expect=false upgrade=websocket [Host=a] [Connection=upgrade] [Upgrade=h2c] [Upgrade=websocket]`},
+	{"upgrade to others", "GET /ws HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade:\r\nUpgrade: h2c\r\n\r\n",
+		`GET /ws path=/ws query="" minor=1 host=a length=-1 chunked=false keep=true expect=false upgrade=some [Host=a] [Connection=upgrade] [Upgrade=] [Upgrade=h2c]`},
+	{"empty upgrade", "GET /ws HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade:\r\n\r\n",
+		`GET /ws path=/ws query="" minor=1 host=a length=-1 chunked=false keep=true expect=false upgrade= [Host=a] [Connection=upgrade] [Upgrade=]`},
 	{"upgrade that Connection does not name", "GET /ws HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\n\r\n",
 		`GET /ws path=/ws query="" minor=1 host=a length=-1 chunked=false keep=true expect=false upgrade= [Host=a] [Upgrade=websocket]`},
 	{"absolute-form overrides Host", "GET HTTP://b:80/x?y HTTP/1.1\r\nHost: a\r\n\r\n",

@@ -46,6 +46,7 @@ type Options struct {
 	IdleTimeout     time.Duration // between requests
 	StreamKeepAlive time.Duration // between writes on a held stream
 	WSPing          time.Duration // between writes on a WebSocket
+	WSProtocols     []string      // subprotocols, the preferred one first; empty: the first that is offered
 	MaxQueued       int           // bytes queued for one connection
 	QueueMemory     int64         // bytes queued for all connections
 	HoldMemory      int64         // bytes of all requests that backends hold for a response

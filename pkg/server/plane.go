@@ -85,7 +85,7 @@ func (p *plane) clientOptions() session.Options {
 	clients := session.Options{
 		Log: o.Log, MaxHeader: o.MaxHeader, HeaderTimeout: o.HeaderTimeout, IdleTimeout: o.IdleTimeout,
 		StreamKeepAlive: o.StreamKeepAlive, WSPing: o.WSPing, MaxMessage: o.MaxMessage,
-		MaxChannels: o.MaxSubscriptions, MaxReplay: o.MaxQueued,
+		MaxChannels: o.MaxSubscriptions, MaxReplay: o.MaxQueued, WSProtocols: o.WSProtocols,
 		Origins: o.AllowOrigin, Trusted: o.TrustedProxies, Connections: p.limit.Connections, Feed: p.feed,
 	}
 	if o.MaxPerAddress > 0 {

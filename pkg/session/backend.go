@@ -54,7 +54,7 @@ func (p *proxied) set(flag uint16, on bool) {
 // serveRoute serves the request in hand by the routes file.
 func (c *Clients) serveRoute(id uint32, cl *client) {
 	q := route.Request{Host: c.req.Host, Path: c.req.Path, TLS: c.secure(id), Protocol: route.HTTP}
-	if c.req.Upgrade != nil && http1.ContainsToken(c.req.Upgrade, "websocket") {
+	if c.req.Upgrades("websocket") {
 		q.Protocol = route.WebSocket
 	}
 	q.TLS = q.TLS || c.opts.AcceptProto && c.saysSecure()

@@ -71,6 +71,7 @@ type Options struct {
 	IdleTimeout     time.Duration // between requests
 	StreamKeepAlive time.Duration // between writes on a held stream
 	WSPing          time.Duration // between writes on a WebSocket
+	WSProtocols     []string      // subprotocols, the preferred one first; empty: the first that is offered
 	MaxMessage      int           // bytes of a message that a WebSocket client sends
 	MaxChannels     int           // channels of one connection
 	MaxReplay       int           // bytes of kept items that a connection gets at once

@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"holdfast/pkg/demo"
-	"holdfast/pkg/http1"
 )
 
 // endpoint is what a path serves.
@@ -74,7 +73,7 @@ func (c *Clients) serveDirect(id uint32, cl *client) {
 // accepts them, else a stream.
 func (c *Clients) fixedEndpoint() endpoint {
 	switch {
-	case http1.ContainsToken(c.req.Upgrade, "websocket"):
+	case c.req.Upgrades("websocket"):
 		return endpoints["/ws"]
 	case c.req.HasToken("Accept", "text/event-stream"):
 		return endpoints["/events"]

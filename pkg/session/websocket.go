@@ -12,7 +12,8 @@ import (
 // upgrade answers the opening handshake of a WebSocket, and holds the connection as one.
 func (c *Clients) upgrade(id uint32, cl *client) {
 	r := &c.req
-	h := ws.Handshake{Method: r.Method, Minor: r.Minor, Upgrade: r.Upgrade, HasBody: r.Chunked || r.ContentLength > 0}
+	h := ws.Handshake{Method: r.Method, Minor: r.Minor, Upgrade: r.Upgrade, HasBody: r.Chunked || r.ContentLength > 0,
+		Protocols: c.opts.WSProtocols}
 	for _, f := range r.Fields {
 		h.Add(f.Name, f.Value)
 	}
@@ -26,7 +27,7 @@ func (c *Clients) upgrade(id uint32, cl *client) {
 	}
 	c.readers.Put(id)
 	c.armKeepAlive(id, cl)
-	c.out = c.appendKept(ws.AppendUpgrade(c.out[:0], h.Key()), webSocket, gap)
+	c.out = c.appendKept(ws.AppendUpgrade(c.out[:0], h.Key(), h.Protocol()), webSocket, gap)
 	c.t.Send(id, c.out)
 	if c.alive(id) {
 		c.t.Hold(id)

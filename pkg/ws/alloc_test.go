@@ -21,14 +21,18 @@ func TestNothingAllocates(t *testing.T) {
 	check("AppendClose", func() { AppendClose(AppendClose(buf, CodeGoingAway, payload), CodeTooBig, "too big") })
 	check("AppendMaskedClose", func() { AppendMaskedClose(buf, CodeGoingAway, payload, key) })
 	check("CheckClose", func() { _ = CheckClose(CodeGoingAway, payload) })
-	check("AppendUpgrade", func() { AppendUpgrade(buf, []byte(sampleKey)) })
+	check("AppendUpgrade", func() { AppendUpgrade(buf, []byte(sampleKey), nil) })
 
-	names := [][]byte{[]byte("Host"), []byte("Sec-WebSocket-Version"), []byte("Sec-WebSocket-Key")}
+	names := [][]byte{[]byte("Host"), []byte("Sec-WebSocket-Version"), []byte("Sec-WebSocket-Key"),
+		[]byte("Upgrade"), []byte("Sec-WebSocket-Protocol")}
+	offer := []byte("eyJhbGciOiJIUzI1NiJ9.e30.c2ln, v12.stomp, chat")
 	values := [][]byte{[]byte("a"), []byte(Version), []byte(sampleKey), []byte("dGhlIHNhbXBsZSBub25j-Q==")}
 	get, websocket := []byte("GET"), []byte("WebSocket")
 	for _, keyAt := range []int{2, 3} {
 		check("Handshake", func() {
-			h := Handshake{Method: get, Minor: 1, Upgrade: websocket}
+			h := Handshake{Method: get, Minor: 1, Upgrade: true}
+			h.Add(names[3], websocket)
+			h.Add(names[4], offer)
 			h.Add(names[0], values[0])
 			h.Add(names[1], values[1])
 			h.Add(names[2], values[keyAt])
@@ -128,15 +132,17 @@ func BenchmarkAppendFrame(b *testing.B) {
 func BenchmarkHandshake(b *testing.B) {
 	buf, key, version := make([]byte, 0, 256), []byte(sampleKey), []byte(Version)
 	get, websocket := []byte("GET"), []byte("websocket")
+	nameOfUpgrade := []byte("Upgrade")
 	nameOfKey, nameOfVersion := []byte("Sec-WebSocket-Key"), []byte("Sec-WebSocket-Version")
 	b.ReportAllocs()
 	for b.Loop() {
-		h := Handshake{Method: get, Minor: 1, Upgrade: websocket}
+		h := Handshake{Method: get, Minor: 1, Upgrade: true}
+		h.Add(nameOfUpgrade, websocket)
 		h.Add(nameOfKey, key)
 		h.Add(nameOfVersion, version)
 		if err := h.Check(); err != nil {
 			b.Fatal(err)
 		}
-		AppendUpgrade(buf, h.Key())
+		AppendUpgrade(buf, h.Key(), h.Protocol())
 	}
 }

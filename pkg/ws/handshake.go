@@ -43,17 +43,25 @@ var (
 var (
 	nameKey     = []byte("sec-websocket-key")
 	nameVersion = []byte("sec-websocket-version")
+	nameOffer   = []byte("sec-websocket-protocol")
+	nameUpgrade = []byte("upgrade")
 	protocol    = []byte("websocket")
 	comma       = []byte{','}
 )
 
 // Handshake is what a request says about opening a WebSocket (RFC 6455 4.2.1), as a parser of HTTP found it. Its slices
-// alias the request. Origin, subprotocols and the target are the caller's business.
+// alias the request. Origin and the target are the caller's business.
 type Handshake struct {
 	Method  []byte
-	Minor   int    // the request's version is HTTP/1.Minor
-	Upgrade []byte // the Upgrade field when Connection names it, else nil
-	HasBody bool   // the request's framing announces at least one byte of body
+	Minor   int  // the request's version is HTTP/1.Minor
+	Upgrade bool // Connection names the Upgrade fields
+	HasBody bool // the request's framing announces at least one byte of body
+
+	Protocols []string // subprotocols that are served, the preferred one first; empty: any
+
+	named    bool   // an Upgrade field names websocket
+	protocol []byte // the subprotocol that is chosen so far, and how early it was preferred
+	chosen   int
 
 	key, version   []byte // Sec-WebSocket-Key, Sec-WebSocket-Version; nil when there is none
 	keys, versions int    // how many of them there are
@@ -69,6 +77,10 @@ func (h *Handshake) Add(name, value []byte) {
 	case equalFold(name, nameVersion):
 		h.version = value
 		h.versions++
+	case equalFold(name, nameOffer):
+		h.offer(value)
+	case equalFold(name, nameUpgrade):
+		h.named = h.named || hasProtocol(value)
 	}
 }
 
@@ -79,7 +91,7 @@ func (h *Handshake) Check() error {
 		return errMethod
 	case h.Minor < 1:
 		return errHTTP
-	case !hasProtocol(h.Upgrade):
+	case !h.Upgrade || !h.named:
 		return errNoUpgrade
 	case h.versions > 1:
 		return errVersions
@@ -153,10 +165,13 @@ func AppendAccept(dst, key []byte) []byte {
 	return base64.StdEncoding.AppendEncode(dst, sum[:])
 }
 
-// AppendUpgrade appends the whole head of the 101 response for key, which the caller should send with one write: Tsung
-// takes a head in two pieces for an error.
-func AppendUpgrade(dst, key []byte) []byte {
+// AppendUpgrade appends the whole head of the 101 response for key, and for the subprotocol, if there is one. The caller
+// should send it with one write: Tsung takes a head in two pieces for an error.
+func AppendUpgrade(dst, key, protocol []byte) []byte {
 	dst = append(dst, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "...)
 	dst = AppendAccept(dst, key)
+	if len(protocol) > 0 {
+		dst = append(append(dst, "\r\nSec-WebSocket-Protocol: "...), protocol...)
+	}
 	return append(dst, "\r\n\r\n"...)
 }

@@ -11,8 +11,12 @@ import (
 const sampleKey = "dGhlIHNhbXBsZSBub25jZQ==" // RFC 6455 1.3
 
 // handshake returns a good handshake with these fields instead of its own, given as "name: value".
+// One without Upgrade has a good one.
 func handshake(fields ...string) Handshake {
-	h := Handshake{Method: []byte("GET"), Minor: 1, Upgrade: []byte("websocket")}
+	h := Handshake{Method: []byte("GET"), Minor: 1, Upgrade: true}
+	if !strings.Contains(strings.Join(fields, "\n"), "Upgrade: ") {
+		h.Add([]byte("Upgrade"), []byte("websocket"))
+	}
 	if fields == nil {
 		fields = []string{"Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: " + sampleKey}
 	}
@@ -30,7 +34,13 @@ func TestHandshake(t *testing.T) {
 		change(&h)
 		return h
 	}
-	upgrade := func(list string) Handshake { return with(func(h *Handshake) { h.Upgrade = []byte(list) }) }
+	upgrade := func(lists ...string) Handshake {
+		fields := []string{version, key}
+		for _, list := range lists {
+			fields = append(fields, "Upgrade: "+list)
+		}
+		return handshake(fields...)
+	}
 	tests := []struct {
 		rule string
 		h    Handshake
@@ -42,13 +52,17 @@ func TestHandshake(t *testing.T) {
 		{"bits of the key that do not count", handshake(version, "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZR=="), nil},
 		{"the protocol in another case", upgrade("WebSocket"), nil},
 		{"the protocol in a list", upgrade("h2c,\twebsocket , foo"), nil},
+		{"the protocol in the second of two fields", upgrade("h2c", "websocket"), nil},
+		{"the protocol in the first of two fields", upgrade("websocket", "h2c"), nil},
 
 		{"4.2.1: POST", with(func(h *Handshake) { h.Method = []byte("POST") }), errMethod},
 		{"4.2.1: a method in lower case", with(func(h *Handshake) { h.Method = []byte("get") }), errMethod},
-		{"4.2.1: HTTP/1.0", with(func(h *Handshake) { h.Minor, h.Upgrade = 0, nil }), errHTTP},
+		{"4.2.1: HTTP/1.0", with(func(h *Handshake) { h.Minor, h.Upgrade = 0, false }), errHTTP},
 		{"a body that would be taken for frames", with(func(h *Handshake) { h.HasBody = true }), errBody},
 		{"4.2.1: no upgrade", upgrade(""), errNoUpgrade},
 		{"4.2.1: another protocol", upgrade("h2c"), errNoUpgrade},
+		{"4.2.1: other protocols", upgrade("h2c", "foo, bar"), errNoUpgrade},
+		{"4.2.1: Connection does not name it", with(func(h *Handshake) { h.Upgrade = false }), errNoUpgrade},
 		{"4.2.1: part of a name", upgrade("websockets, xwebsocket, web socket"), errNoUpgrade},
 		{"4.2.1: no version", handshake(key), errNoVersion},
 		{"4.4: version 8", handshake(key, "Sec-WebSocket-Version: 8"), errVersion},
@@ -91,7 +105,7 @@ func TestAppendUpgradeIsAWholeHead(t *testing.T) {
 	if err := h.Check(); err != nil {
 		t.Fatal(err)
 	}
-	head := string(AppendUpgrade([]byte("before"), h.Key()))
+	head := string(AppendUpgrade([]byte("before"), h.Key(), h.Protocol()))
 	head, found := strings.CutPrefix(head, "beforeHTTP/1.1 101 Switching Protocols\r\n")
 	if !found || !strings.HasSuffix(head, "\r\n\r\n") {
 		t.Fatalf("AppendUpgrade = %q, want a whole head behind what was there", head)
@@ -113,6 +127,18 @@ func TestAppendUpgradeIsAWholeHead(t *testing.T) {
 	}
 	if len(resp.Header) != 3 {
 		t.Errorf("the head has the fields %v, want three: no extension and no protocol may be claimed", resp.Header)
+	}
+}
+
+func TestAppendUpgradeNamesTheSubprotocol(t *testing.T) {
+	head := string(AppendUpgrade(nil, []byte(sampleKey), []byte("chat")))
+	resp, err := http.ReadResponse(bufio.NewReader(strings.NewReader(head)), nil)
+	if err != nil {
+		t.Fatalf("net/http reads %q as %v", head, err)
+	}
+	defer resp.Body.Close()
+	if got := resp.Header.Values("Sec-WebSocket-Protocol"); len(got) != 1 || got[0] != "chat" || len(resp.Header) != 4 {
+		t.Errorf("the head has the fields %v, want one more with chat", resp.Header)
 	}
 }
 

@@ -126,6 +126,18 @@ test('a WebSocket of a page', async t => {
   assert.deepEqual(await closed, {code: 4001, reason: 'bye', clean: true});
 });
 
+test('a WebSocket of a page that offers subprotocols', async t => {
+  const pushd = await Pushd.start(t);
+  const page = await newPage(t, browser);
+  await page.goto(pushd.url + '/');
+  const chosen = await page.evaluate(url => new Promise(resolve => {
+    const client = new WebSocket(url, ['v1.chat', 'v2.chat']);
+    client.onopen = () => resolve(client.protocol);
+    client.onerror = () => resolve('failed');
+  }), `ws://127.0.0.1:${pushd.port}/ws?channel=page`);
+  assert.equal(chosen, 'v1.chat');
+});
+
 test('a page of another origin is refused', async t => {
   const pushd = await Pushd.start(t);
   const {page} = await openPage(t, 'app.test');

@@ -2,8 +2,9 @@
 import assert from 'node:assert/strict';
 import {test} from 'node:test';
 import {setTimeout as sleep} from 'node:timers/promises';
+import {WebSocket as UndiciSocket} from 'undici';
 import WebSocket from 'ws';
-import {Inbox, Pushd, until, within} from './pushd.mjs';
+import {Inbox, Pushd, token, until, within} from './pushd.mjs';
 
 // open subscribes a client to the channels. Its messages, pings, pongs and close are in inbox.
 async function open(t, pushd, ...channels) {
@@ -108,6 +109,34 @@ test('violations are closed with the code of RFC 6455', async t => {
     });
   }
 });
+
+// agreed is the subprotocol with which a client's handshake ends, or null when the client gives up.
+function agreed(t, Socket, pushd, offer) {
+  const socket = new Socket(`ws://127.0.0.1:${pushd.port}/ws?channel=a`, offer);
+  t.after(() => socket.close());
+  return within('the handshake', new Promise(resolve => {
+    socket.addEventListener('open', () => resolve(socket.protocol));
+    socket.addEventListener('error', () => resolve(null));
+  }));
+}
+
+for (const [name, Socket] of [['ws', WebSocket], ['undici', UndiciSocket]]) {
+  test(`${name} offers subprotocols`, async t => {
+    const jwt = token('a');
+    await t.test('to a pushd that names none', async t => {
+      const pushd = await Pushd.start(t);
+      assert.equal(await agreed(t, Socket, pushd, []), '');
+      assert.equal(await agreed(t, Socket, pushd, ['v1.chat', 'v2.chat']), 'v1.chat');
+      assert.equal(await agreed(t, Socket, pushd, [jwt, 'v2.chat']), 'v2.chat');
+      assert.equal(await agreed(t, Socket, pushd, [jwt]), jwt);
+    });
+    await t.test('to a pushd that names some', async t => {
+      const pushd = await Pushd.start(t, '--ws-protocol', 'v2.chat', '--ws-protocol', 'v1.chat');
+      assert.equal(await agreed(t, Socket, pushd, ['v1.chat', 'v2.chat']), 'v2.chat');
+      assert.equal(await agreed(t, Socket, pushd, ['other']), null);
+    });
+  });
+}
 
 test('refused handshakes say why', async t => {
   const pushd = await Pushd.start(t);
