@@ -4,9 +4,9 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"time"
 
 	"github.com/coreos/go-systemd/v22/activation"
-	"github.com/coreos/go-systemd/v22/daemon"
 
 	"holdfast/cmd/internal/app"
 )
@@ -22,9 +22,25 @@ const (
 // systemd is the service manager, if pushd was started by it.
 type systemd struct{}
 
-// Notify tells systemd a state (sd_notify(3)); without systemd it does nothing.
+// notifyTime bounds how long a service manager may take to be told something.
+const notifyTime = time.Second
+
+// Notify tells systemd a state (sd_notify(3)); without systemd it does nothing. It does not wait
+// long for a systemd that does not read.
 func (systemd) Notify(state string) error {
-	_, err := daemon.SdNotify(false, state)
+	to := &net.UnixAddr{Name: os.Getenv("NOTIFY_SOCKET"), Net: "unixgram"}
+	if to.Name == "" {
+		return nil
+	}
+	conn, err := net.DialUnix(to.Net, nil, to)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	if err := conn.SetWriteDeadline(time.Now().Add(notifyTime)); err != nil {
+		return err
+	}
+	_, err = conn.Write([]byte(state))
 	return err
 }
 

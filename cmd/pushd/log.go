@@ -1,6 +1,8 @@
 package main
 
 import (
+	"bytes"
+	"context"
 	"io"
 	"log"
 	"log/slog"
@@ -9,17 +11,35 @@ import (
 	"time"
 )
 
-// newLogger returns a logger to w. level and format were validated.
+// linesLeftOut is the message of the line that says so.
+const linesLeftOut = "log lines left out: nothing has read them in time"
+
+// newLogger returns a logger to w. level and format were validated. A logQueue says in the same
+// format what it has left out.
 func newLogger(w io.Writer, level, format string) *slog.Logger {
 	var o slog.HandlerOptions
 	l := new(slog.LevelVar)
 	if l.UnmarshalText([]byte(level)) == nil {
 		o.Level = l
 	}
-	if format == "json" {
-		return slog.New(slog.NewJSONHandler(w, &o))
+	if q, ok := w.(*logQueue); ok {
+		q.setNote(func(n int) []byte {
+			var b bytes.Buffer
+			r := slog.NewRecord(time.Now(), slog.LevelError, linesLeftOut, 0)
+			r.AddAttrs(slog.Int("lines", n))
+			h := newHandler(&b, format, nil)
+			h.Handle(context.Background(), r) //nolint:errcheck // to memory
+			return b.Bytes()
+		})
 	}
-	return slog.New(slog.NewTextHandler(w, &o))
+	return slog.New(newHandler(w, format, &o))
+}
+
+func newHandler(w io.Writer, format string, o *slog.HandlerOptions) slog.Handler {
+	if format == "json" {
+		return slog.NewJSONHandler(w, o)
+	}
+	return slog.NewTextHandler(w, o)
 }
 
 // libraryLog takes what libraries write to the standard logger, net/http above all, and logs a line of it a second at most. What a

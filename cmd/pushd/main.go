@@ -21,7 +21,10 @@ var run = server.Run
 func main() {
 	ctx, cancel := context.WithCancel(context.Background())
 	handleSignals(cancel)
-	os.Exit(pushd(ctx, os.Args, os.Stdout, os.Stderr))
+	stderr := newLogQueue(os.Stderr)
+	code := pushd(ctx, os.Args, os.Stdout, stderr)
+	stderr.Close()
+	os.Exit(code)
 }
 
 // sameSignal is the time within which a second signal is the first one again: supervisors and terminals often signal a

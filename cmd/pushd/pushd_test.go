@@ -22,10 +22,15 @@ import (
 )
 
 // asMain makes the test binary behave as pushd with a server that only waits, and never ends by itself.
+// With the value "serve" it is pushd's own server.
 const asMain = "HOLDFAST_TEST_AS_PUSHD"
 
 func TestMain(m *testing.M) {
-	if os.Getenv(asMain) != "" {
+	switch os.Getenv(asMain) {
+	case "":
+	case "serve":
+		main()
+	default:
 		run = func(ctx context.Context, o server.Options) error {
 			os.Stdout.WriteString("up\n")
 			<-ctx.Done()
