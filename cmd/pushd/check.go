@@ -77,6 +77,7 @@ func (e *effective) settings() []setting {
 		text("backend-connect-timeout", durationText(e.Backends.ConnectTimeout)),
 		number("backend-concurrency", e.BackendConcurrency),
 		number("backend-connections", e.Backends.Connections),
+		number("backend-open", e.Backends.Open),
 		number("backend-idle", e.Backends.Idle),
 		size("backend-waiting-memory", e.Backends.WaitingMemory),
 		size("max-backend-head", int64(e.Backends.MaxHead)),

@@ -37,6 +37,7 @@ var everySetting = []struct {
 	{"backend-concurrency", "70", `70`, func(o server.Options) any { return o.BackendConcurrency }, 70},
 	{"backend-connect-timeout", "8s", `"8s"`, func(o server.Options) any { return o.Backends.ConnectTimeout }, 8 * time.Second},
 	{"backend-connections", "90", `90`, func(o server.Options) any { return o.Backends.Connections }, 90},
+	{"backend-open", "90", `90`, func(o server.Options) any { return o.Backends.Open }, 90},
 	{"backend-idle", "9", `9`, func(o server.Options) any { return o.Backends.Idle }, 9},
 	{"backend-waiting-memory", "1MiB", `"1MiB"`, func(o server.Options) any { return o.Backends.WaitingMemory }, int64(1 << 20)},
 	{"max-backend-head", "32KiB", `"32KiB"`, func(o server.Options) any { return o.Backends.MaxHead }, 32 << 10},

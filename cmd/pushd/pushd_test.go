@@ -284,7 +284,7 @@ func TestCheckPrintsValuesAndSources(t *testing.T) {
 	t.Setenv("PUSHD_LOG_FORMAT", "json")
 	const socket = "/no/such/directory/pushd.sock" // the same on every machine; that it is unusable is said at the end
 	_, code, stdout, stderr := start(t, "check", "--config", "pushd.toml", "--anonymous", "--loops", "4", "--queue-memory", "1G", "--hold-memory", "1G", "--socket", socket,
-		"--backend-connections", "2000", "--backend-idle", "256")
+		"--backend-connections", "2000", "--backend-idle", "256", "--backend-open", "10000")
 	if want := "pushd: socket " + socket + ": cannot create its directory: stat /no/such: no such file or directory\n"; code != app.Failed || stderr != want {
 		t.Errorf("exit %d, stderr %q, want %q", code, stderr, want)
 	}

@@ -52,6 +52,7 @@ func (r *reader) backends(e *effective) {
 	if r.cfg.sourceOf(r.c, "backend-connections").Kind == fromDefault {
 		b.Connections = server.BackendConnections(e.BackendConcurrency)
 	}
+	b.Open = r.number("backend-open", 1, 1<<20)
 	b.Idle = r.number("backend-idle", 1, 1<<20)
 	b.ConnectTimeout = r.duration("backend-connect-timeout", 10*time.Millisecond, time.Hour)
 	b.WaitingMemory = r.size("backend-waiting-memory", 64<<10, 1<<50)
@@ -67,6 +68,27 @@ func (r *reader) backends(e *effective) {
 	b.Proto = grip.ParseForwardedProto(e.forwardedProto, r.c.Bool("accept-x-forwarded-protocol"))
 	b.For, e.forwardedFor = r.forwardedFor("x-forwarded-for")
 	b.ForTrusted, e.forwardedForTrusted = r.forwardedFor("x-forwarded-for-trusted")
+}
+
+// minOpen is how many answers may be open at least, however few files clients leave.
+const minOpen = 64
+
+// backendFiles makes the connections to backends fit into the open files that clients leave, as far as
+// nobody has said how many there are to be, or a pushpin.conf has, whose numbers are bounds.
+func (r *reader) backendFiles(e *effective, left int) {
+	b := &e.Backends
+	chosen := func(name string) bool {
+		s := r.cfg.sourceOf(r.c, name)
+		return s.Kind != fromDefault && s.key == ""
+	}
+	if !chosen("backend-connections") && !chosen("backend-concurrency") {
+		usual := server.BackendConnections(server.NewOptions().BackendConcurrency)
+		b.Connections = min(b.Connections, max(usual, left/2))
+		e.BackendConcurrency = min(e.BackendConcurrency, (b.Connections+1)/2)
+	}
+	if !chosen("backend-open") {
+		b.Open = min(b.Open, max(minOpen, left-b.Connections-b.Idle))
+	}
 }
 
 func (r *reader) forwardedFor(name string) (rule grip.ForwardedFor, text string) {

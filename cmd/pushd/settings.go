@@ -117,11 +117,16 @@ func (r *reader) consistent(e *effective) {
 			app.FormatSize(int64(e.MaxQueued)), app.FormatSize(e.QueueMemory))
 	}
 	limit, spare := server.FileLimit(), server.SpareFiles(e.Loops, len(e.Listen))
-	if e.Routes != "" {
-		spare += e.Backends.Files()
-	}
 	if e.MetricsListen != "" {
 		spare += server.MetricsFiles
+	}
+	if e.Routes != "" {
+		left := limit / 2
+		if r.cfg.sourceOf(r.c, "max-connections").Kind != fromDefault {
+			left = limit - spare - e.MaxConnections
+		}
+		r.backendFiles(e, left)
+		spare += e.Backends.Files()
 	}
 	switch s := r.cfg.sourceOf(r.c, "max-connections"); {
 	case s.Kind == fromDefault:

@@ -10,23 +10,32 @@ import (
 	"holdfast/pkg/exchange"
 )
 
-// gates let a bounded number of exchanges of each route in at once, and of all routes together. The others wait in the order in which
-// they came, together bounded by bytes; a new one that does not fit is refused.
+// gates let a bounded number of exchanges of each route in at once, and of all routes together. The
+// others wait in the order in which they came, for a bounded time and together bounded by bytes; a new
+// one that does not fit is refused.
+//
+// An exchange is inside until its answer is complete, or until the head of an answer has passed that
+// goes on for some time: then it is open, and gives its place to one that waits. Open answers, which may
+// never end, have a bound of their own. One beyond it is refused before its head has passed.
 //
 // A route gets no more places than are free (Choudhury and Hahne's dynamic thresholds), so that some are left however many routes
 // have backends that hang: one such takes half of all places, two a third each, nine a tenth each. So what one route's backends are
 // slow in costs no other route anything.
 type gates struct {
-	max      int   // inside, for each route
-	total    int   // inside, for all routes
-	maxBytes int64 // of all that wait
-	inside   sync.WaitGroup
-	waiting  atomic.Int64  // exchanges
-	left     atomic.Uint64 // exchanges whose client left while they waited
+	max      int            // inside, for each route
+	total    int            // inside, for all routes
+	maxOpen  int            // open, for all routes
+	maxBytes int64          // of all that wait
+	patience time.Duration  // of one that waits; then it is late
+	inside   sync.WaitGroup // exchanges that a goroutine serves
+	late     func(visit)    // answers one that has waited too long
+	waiting  atomic.Int64   // exchanges
+	left     atomic.Uint64  // exchanges whose client left while they waited
 
 	mu     sync.Mutex
 	routes map[string]*gate // those that are in use
 	all    int              // inside
+	open   int              // of all routes
 	line   []*gate          // those with somebody waiting, the one whose turn it is first
 	bytes  int64
 	closed bool
@@ -35,6 +44,7 @@ type gates struct {
 type gate struct {
 	route       string
 	inside      int
+	open        int
 	first, last *waiter
 }
 
@@ -54,6 +64,13 @@ type waiter struct {
 	prev, next *waiter
 	queued     bool
 	leave      func() bool // takes back that it leaves with its client
+	timer      *time.Timer // makes it late
+}
+
+// stop ends what would take w out of the queue.
+func (w *waiter) stop() {
+	w.leave()
+	w.timer.Stop()
 }
 
 type admission uint8
@@ -61,6 +78,7 @@ type admission uint8
 const (
 	admitted admission = iota
 	queued
+	queuedFirst // nobody of its route has waited before
 	refused
 	ended // the proxy is closed
 )
@@ -88,8 +106,13 @@ func (g *gates) enter(v visit) admission {
 		return refused
 	}
 	g.routes[v.route] = at
+	first := at.first == nil
 	g.push(w)
 	w.leave = context.AfterFunc(v.x.Context(), func() { g.leave(w) })
+	w.timer = time.AfterFunc(g.patience, func() { g.tooLate(w) })
+	if first {
+		return queuedFirst
+	}
 	return queued
 }
 
@@ -105,9 +128,59 @@ func (g *gates) leave(w *waiter) {
 	}
 	g.mu.Unlock()
 	if found {
+		w.timer.Stop()
 		g.left.Add(1)
 		w.x.Done()
 	}
+}
+
+// tooLate takes a waiter out that has waited too long.
+func (g *gates) tooLate(w *waiter) {
+	g.mu.Lock()
+	found := w.queued
+	if found {
+		g.remove(w)
+		g.inside.Add(1) // close waits for what is answered here
+	}
+	g.mu.Unlock()
+	if found {
+		w.leave()
+		g.late(w.visit)
+		g.inside.Done()
+	}
+}
+
+// openShare is how many times the open answers that are still free one route may have: one route alone
+// gets four fifths of all, two get four ninths each.
+const openShare = 4
+
+// begin makes an exchange of a route that is inside an open one, and returns what goes in for it. It
+// reports false when too many are open.
+func (g *gates) begin(route string) (in []visit, ok bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	at := g.routes[route]
+	if at.open >= openShare*(g.maxOpen-g.open) {
+		return nil, false
+	}
+	at.open++
+	g.open++
+	at.inside--
+	g.all--
+	in = g.letIn()
+	g.inside.Add(len(in))
+	return in, true
+}
+
+// end forgets an open exchange of a route.
+func (g *gates) end(route string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	at := g.routes[route]
+	at.open--
+	g.open--
+	g.forget(at)
+	g.inside.Done()
 }
 
 // next returns what goes in when one of a route leaves: nothing, as a rule one, and more where a place that is free again lets in
@@ -118,10 +191,18 @@ func (g *gates) next(route string) (in []visit) {
 	left := g.routes[route]
 	left.inside--
 	g.all--
+	in = g.letIn()
+	g.forget(left)
+	g.inside.Add(len(in) - 1)
+	return in
+}
+
+// letIn takes from the queues what there are places for.
+func (g *gates) letIn() (in []visit) {
 	for {
 		i := slices.IndexFunc(g.line, g.admits)
 		if i < 0 {
-			break
+			return in
 		}
 		at := g.line[i]
 		at.inside++
@@ -129,17 +210,14 @@ func (g *gates) next(route string) (in []visit) {
 		w := at.first
 		g.line = append(slices.Delete(g.line, i, i+1), at) // the others' turn comes first
 		g.remove(w)
-		w.leave()
+		w.stop()
 		in = append(in, w.visit)
 	}
-	g.forget(left)
-	g.inside.Add(len(in) - 1)
-	return in
 }
 
 // forget drops a gate that is not in use.
 func (g *gates) forget(at *gate) {
-	if at.inside == 0 && at.first == nil {
+	if at.inside == 0 && at.open == 0 && at.first == nil {
 		delete(g.routes, at.route)
 	}
 }
@@ -152,7 +230,7 @@ func (g *gates) close() (left []*exchange.Exchange) {
 	for len(g.line) > 0 {
 		w := g.line[0].first
 		g.remove(w)
-		w.leave()
+		w.stop()
 		left = append(left, w.x)
 	}
 	return left

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"slices"
 	"testing"
+	"time"
 
 	"holdfast/pkg/exchange"
 )
@@ -53,14 +54,14 @@ func TestHangingRoutesLeavePlaces(t *testing.T) {
 // Connections, idle ones and those being made are together at most as many as sockets are kept back.
 func TestSocketsAreBounded(t *testing.T) {
 	const total, idle, targets = 2, 2, 12
-	p := newProxy(t, Options{Concurrency: 2, Total: total, MaxIdle: idle})
+	p := newProxy(t, Options{Concurrency: 2, Total: total, MaxIdle: idle, MaxOpen: 1})
 	for n := range targets { // each keeps an idle connection of its own
 		r := routeTo(backend(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ok") }))
 		if c := do(t, p, r, get("/"), ""); string(c.body) != "ok" {
 			t.Fatalf("target %d: %v", n, c)
 		}
-		if n := p.stats.Connections.Load(); n > total+idle || n != int64(len(p.sockets)) {
-			t.Fatalf("%d connections with %d sockets taken, want at most %d", n, len(p.sockets), total+idle)
+		if n := p.stats.Connections.Load(); n > total+idle+1 || n != int64(len(p.sockets)) {
+			t.Fatalf("%d connections with %d sockets taken, want at most %d", n, len(p.sockets), total+idle+1)
 		}
 	}
 }
@@ -94,29 +95,52 @@ func TestDialsEndWithTheirRequest(t *testing.T) {
 	}
 }
 
-// Nobody waits who could be let in, whoever comes and goes.
+// Nobody waits who could be let in, whoever comes, begins an answer that goes on, and goes.
 func TestGatesLeaveNoPlaceUnused(t *testing.T) {
 	for seed := range uint64(200) {
 		r := rand.New(rand.NewPCG(seed, 1))
-		g := &gates{max: 1 + r.IntN(12), total: 2 + r.IntN(12), maxBytes: 1 << 40, routes: map[string]*gate{}}
-		var in []string
+		g := &gates{
+			max: 1 + r.IntN(12), total: 2 + r.IntN(12), maxOpen: 1 + r.IntN(6), maxBytes: 1 << 40,
+			patience: time.Hour, routes: map[string]*gate{},
+		}
+		var in, open []string
 		f := new(figures)
+		leave := func(from *[]string) (id string) {
+			i := r.IntN(len(*from))
+			id = (*from)[i]
+			*from = slices.Delete(*from, i, i+1)
+			return id
+		}
+		enter := func(visits []visit) {
+			for _, v := range visits {
+				in = append(in, v.route)
+			}
+		}
 		for step := range 300 {
-			if r.IntN(100) < 55 {
+			switch n := r.IntN(100); {
+			case n < 50:
 				id := fmt.Sprint("r", r.IntN(5))
-				if g.enter(visit{x: exchange.New(t.Context(), nil, 1, 1, exchange.Request{}), route: id, figures: f}) == admitted {
+				x := exchange.New(t.Context(), nil, 1, 1, exchange.Request{})
+				if g.enter(visit{x: x, route: id, figures: f}) == admitted {
 					in = append(in, id)
 				}
-			} else if len(in) > 0 {
-				i := r.IntN(len(in))
-				entered := g.next(in[i])
-				in = slices.Delete(in, i, i+1)
-				for _, v := range entered {
-					in = append(in, v.route)
+			case n < 75 && len(in) > 0:
+				enter(g.next(leave(&in)))
+			case n < 90 && len(in) > 0:
+				id := leave(&in)
+				entered, ok := g.begin(id)
+				enter(entered)
+				if ok {
+					open = append(open, id)
+				} else {
+					in = append(in, id)
 				}
+			case len(open) > 0:
+				g.end(leave(&open))
 			}
-			if len(in) != g.all || g.all > g.total {
-				t.Fatalf("seed %d, step %d: %d are inside, %d are counted, of %d", seed, step, len(in), g.all, g.total)
+			if len(in) != g.all || g.all > g.total || len(open) != g.open || g.open > g.maxOpen {
+				t.Fatalf("seed %d, step %d: %d are inside, %d are counted, of %d; %d are open, %d are counted, of %d",
+					seed, step, len(in), g.all, g.total, len(open), g.open, g.maxOpen)
 			}
 			for id, at := range g.routes {
 				if at.first != nil && g.admits(at) {
@@ -124,5 +148,13 @@ func TestGatesLeaveNoPlaceUnused(t *testing.T) {
 				}
 			}
 		}
+		for range in {
+			g.inside.Done()
+		}
+		for range open {
+			g.inside.Done()
+		}
+		g.close()
+		g.inside.Wait() // counts each that is inside or open once
 	}
 }

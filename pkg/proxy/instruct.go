@@ -155,8 +155,10 @@ func head(in *grip.Instruct) *exchange.Head {
 func (j *job) holdAfter(a *attempt, in *grip.Instruct, start []byte, rest io.Reader, t *route.Target) {
 	h := head(in)
 	h.Closes = true
-	j.finish(h)
-	j.x.Begin(h)
+	if !j.begin(h) {
+		j.fail(tooMany(t))
+		return
+	}
 	for len(start) > 0 {
 		n := min(len(start), exchange.MaxWrite)
 		if err := j.x.Write(start[:n:n]); err != nil {

@@ -43,6 +43,7 @@ type job struct {
 	since   time.Time   // when the request came; zero when the answer's head is here
 	header  http.Header // for the backend
 	trusted bool        // the client is a GRIP proxy whose signature was verified
+	open    bool        // begin has begun an answer: others may go in
 }
 
 func (p *Proxy) job(v visit) *job {
@@ -224,6 +225,29 @@ func (j *job) answerWith(h *exchange.Head, body []byte) {
 		body = nil
 	}
 	j.x.Answer(h, body)
+}
+
+// begin sends the head of an answer that goes on, and lets another request in. It reports false, and
+// nothing is sent, when too many answers are open.
+func (j *job) begin(h *exchange.Head) bool {
+	in, ok := j.p.gates.begin(j.route.ID)
+	if !ok {
+		return false
+	}
+	j.open = true
+	for _, other := range in {
+		go j.p.run(other)
+	}
+	j.finish(h)
+	j.x.Begin(h)
+	return true
+}
+
+// tooMany is why an answer does not begin.
+func tooMany(t *route.Target) *failure {
+	f := busy("Too many answers are open.")
+	f.target = t.Addr
+	return f
 }
 
 // finish does what is done to the head of every answer.

@@ -18,15 +18,20 @@ import (
 type Options struct {
 	Log *slog.Logger
 
-	Concurrency     int           // requests of a route that are at its backends at once; default 1,000
-	Total           int           // those of all routes, of which one route gets at most half; default twice Concurrency
-	MaxWaitingBytes int64         // of all requests that wait for their turn; default 256 MiB
-	Timeout         time.Duration // in which a backend has to take the next bytes of a request, or answer; default 60 s
-	ConnectTimeout  time.Duration // for the connection, and for the TLS handshake; default 10 s
-	MaxIdle         int           // idle connections to backends; default 256. Total and MaxIdle together are all that there are
-	MaxResponseHead int           // bytes; default 64 KiB
-	MaxHoldBody     int           // bytes of a request that is held, and of a response that holds one or answers in its place; default 100,000
-	MaxFilters      int           // named for one channel; default 5
+	Concurrency     int   // requests of a route that are at its backends at once; default 1,000
+	Total           int   // those of all routes, of which one route gets at most half; default twice Concurrency
+	MaxWaitingBytes int64 // of all requests that wait for their turn; default 256 MiB
+	// Timeout is how long a request waits for its turn, and then how long a backend may take for the
+	// next bytes of it, or for its answer; default 60 s.
+	Timeout        time.Duration
+	ConnectTimeout time.Duration // for the connection, and for the TLS handshake; default 10 s
+	MaxIdle        int           // idle connections to backends; default 256
+	// MaxOpen is how many answers may be passed on whose head has passed, of all routes; default
+	// 10,000. Total, MaxIdle and MaxOpen together are all connections that there are.
+	MaxOpen         int
+	MaxResponseHead int // bytes; default 64 KiB
+	MaxHoldBody     int // bytes of a request that is held, and of a response that holds one or answers in its place; default 100,000
+	MaxFilters      int // named for one channel; default 5
 
 	RootCAs *x509.CertPool // that backends' certificates are checked against; nil for those of the system
 	Dir     string         // that file names of the routes file are relative to
@@ -54,6 +59,7 @@ func (o Options) withDefaults() Options {
 	def(&o.Concurrency, 1000)
 	def(&o.Total, 2*o.Concurrency)
 	def(&o.MaxIdle, 256)
+	def(&o.MaxOpen, 10_000)
 	def(&o.MaxResponseHead, 64<<10)
 	def(&o.MaxHoldBody, exchange.MaxKept)
 	def(&o.MaxFilters, grip.MaxFilters)
@@ -101,7 +107,9 @@ func New(o Options) *Proxy {
 	p.gates.max, p.gates.total, p.gates.maxBytes = p.opt.Concurrency, p.opt.Total, p.opt.MaxWaitingBytes
 	p.gates.routes, p.ledger.all = make(map[string]*gate), make(map[string]*figures)
 	p.stats.waiting, p.stats.left = &p.gates.waiting, &p.gates.left
-	p.sockets = make(chan struct{}, p.opt.Total+p.opt.MaxIdle)
+	p.gates.maxOpen, p.gates.patience = p.opt.MaxOpen, p.opt.Timeout
+	p.gates.late = p.late
+	p.sockets = make(chan struct{}, p.opt.Total+p.opt.MaxOpen+p.opt.MaxIdle)
 	p.ctx, p.cancel = context.WithCancel(context.Background())
 	return p
 }
@@ -121,25 +129,43 @@ func (p *Proxy) Start(x *exchange.Exchange) {
 	case admitted:
 		go p.run(v)
 	case refused:
-		j := p.job(v)
-		j.fail(&failure{cause: CauseBusy, status: http.StatusServiceUnavailable, text: "Too many requests are waiting."})
-		x.Done()
+		p.refuse(v, "Too many requests are waiting.")
 	case ended:
 		x.End(false)
 		x.Done()
+	case queuedFirst:
+		p.log.full(id, v.figures.inFlight.Load())
 	case queued:
 	}
 }
+
+// refuse answers a visit that is not let in.
+func (p *Proxy) refuse(v visit, text string) {
+	p.job(v).fail(busy(text))
+	v.x.Done()
+}
+
+func busy(text string) *failure {
+	return &failure{cause: CauseBusy, status: http.StatusServiceUnavailable, text: text}
+}
+
+// late answers a visit that has waited for its turn as long as it may.
+func (p *Proxy) late(v visit) { p.refuse(v, "No backend was free in time.") }
 
 // run serves v and then what takes its place.
 func (p *Proxy) run(v visit) {
 	for {
 		p.stats.InFlight.Add(1)
 		v.figures.inFlight.Add(1)
-		p.job(v).run()
+		j := p.job(v)
+		j.run()
 		v.figures.inFlight.Add(-1)
 		p.stats.InFlight.Add(-1)
 		v.x.Done()
+		if j.open { // others have gone in already
+			p.gates.end(v.route)
+			return
+		}
 		in := p.gates.next(v.route)
 		if len(in) == 0 {
 			return

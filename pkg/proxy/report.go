@@ -42,6 +42,19 @@ func (r *reporter) warn(route string, cause Cause, attrs ...slog.Attr) {
 	r.log.LogAttrs(context.Background(), slog.LevelWarn, "backend request failed", attrs...)
 }
 
+// full warns that the places of a route are taken, so that requests begin to wait.
+func (r *reporter) full(route string, active int64) {
+	held, may := r.may(reportKey{route, numCauses}, time.Now())
+	if !may || r.log == nil {
+		return
+	}
+	attrs := []slog.Attr{slog.String("route", route), slog.Int64("active", active)}
+	if held > 0 {
+		attrs = append(attrs, slog.Int("held_back", held))
+	}
+	r.log.LogAttrs(context.Background(), slog.LevelWarn, "all places of a route are taken: requests wait", attrs...)
+}
+
 func (r *reporter) may(k reportKey, now time.Time) (held int, may bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

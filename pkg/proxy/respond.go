@@ -18,6 +18,9 @@ import (
 // smallPiece is the size up to which a piece of a body is copied rather than sent in a buffer of its own.
 const smallPiece = 4 << 10
 
+// smallRead is the size of the buffer in which a quiet body is waited for.
+const smallRead = 2 << 10
+
 func now() time.Time { return time.Now() }
 
 var errStatus = errors.New("the response has no final status")
@@ -46,8 +49,10 @@ func (j *job) respond(a *attempt, resp *http.Response, t *route.Target) {
 		j.passWhole(a, h, resp.Body, t)
 		return
 	}
-	j.finish(h)
-	j.x.Begin(h)
+	if !j.begin(h) {
+		j.fail(tooMany(t))
+		return
+	}
 	j.end(a, j.stream(resp.Body), t)
 }
 
@@ -76,27 +81,67 @@ func check(h *exchange.Head) error {
 	return nil
 }
 
-// passWhole passes on a response with a short body of known length. When that has not come at once, the head goes first.
+// headWait is how long the head of an answer waits for a short body, so that both are one write.
+const headWait = 5 * time.Millisecond
+
+// passWhole passes on a response with a short body of known length. When that has not come at once, the
+// head goes first.
 func (j *job) passWhole(a *attempt, h *exchange.Head, body io.Reader, t *route.Target) {
 	b := make([]byte, h.Length)
+	begun := j.beginIn(headWait, h)
 	n, err := body.Read(b)
-	if int64(n) == h.Length {
-		if err == nil { // net/http wants to see the end before it uses the connection again
-			_, _ = body.Read(make([]byte, 1))
+	whole := int64(n) == h.Length
+	if !begun() {
+		switch {
+		case whole:
+			j.wholeAnswer(h, b, body, err)
+			return
+		case err != nil:
+			j.fail(a.failed(unexpected(err), t))
+			return
+		case !j.begin(h): // it keeps its place among the requests
+			if _, err = io.ReadFull(body, b[n:]); err != nil {
+				j.fail(a.failed(unexpected(err), t))
+				return
+			}
+			j.wholeAnswer(h, b, body, nil)
+			return
 		}
-		j.answerWith(h, b)
-		return
 	}
-	if err != nil {
-		j.fail(a.failed(unexpected(err), t))
-		return
+	if n > 0 {
+		if failed := j.x.Write(b[:n:n]); failed != nil {
+			j.end(a, failed, t)
+			return
+		}
 	}
-	j.finish(h)
-	j.x.Begin(h)
-	if err = j.x.Write(b[:n:n]); err == nil {
+	switch {
+	case err == nil:
 		err = j.stream(body)
+	case whole:
+		err = nil
+	default:
+		err = unexpected(err)
 	}
 	j.end(a, err, t)
+}
+
+// wholeAnswer answers with a body that was read to its length; err is what came with its last bytes.
+func (j *job) wholeAnswer(h *exchange.Head, b []byte, body io.Reader, err error) {
+	if err == nil { // net/http wants to see the end before it uses the connection again
+		_, _ = body.Read(make([]byte, 1))
+	}
+	j.answerWith(h, b)
+}
+
+// beginIn begins the answer in d, unless the function that it returns is called before. That reports
+// whether the answer has begun. h is not to be used meanwhile.
+func (j *job) beginIn(d time.Duration, h *exchange.Head) (begun func() bool) {
+	if h.Length == 0 {
+		return func() bool { return false }
+	}
+	result := make(chan bool, 1)
+	timer := time.AfterFunc(d, func() { result <- j.begin(h) })
+	return func() bool { return !timer.Stop() && <-result }
 }
 
 func unexpected(err error) error {
@@ -106,28 +151,33 @@ func unexpected(err error) error {
 	return err
 }
 
-// stream sends what is left of a body.
+// stream sends what is left of a body. A body that comes in small pieces, as events do, is waited for
+// with a small buffer: very many such answers may be open.
 func (j *job) stream(body io.Reader) error {
-	b := exchange.Buffer()
-	for {
-		n, err := body.Read(b)
-		piece := b[:n]
-		switch {
-		case n > smallPiece:
+	small := make([]byte, smallRead)
+	for more := false; ; {
+		b := small
+		if more {
 			b = exchange.Buffer()
-		case n > 0:
-			piece = bytes.Clone(piece)
 		}
+		n, err := body.Read(b)
 		if n > 0 {
+			piece := b[:n]
+			if n <= smallPiece {
+				piece = bytes.Clone(piece)
+			}
 			if err := j.x.Write(piece); err != nil {
 				return err
 			}
 		}
-		if err != nil {
+		if more && n <= smallPiece {
 			exchange.Recycle(b)
-			if err == io.EOF {
-				return nil
-			}
+		}
+		more = n >= smallRead
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
 			return err
 		}
 	}

@@ -113,6 +113,7 @@ func SpareFiles(loops, addresses int) int {
 type BackendOptions struct {
 	Connections    int           // in use for all routes together
 	Idle           int           // kept for later
+	Open           int           // answers that go on after their head has passed, of all routes together
 	ConnectTimeout time.Duration // for a connection, and for its TLS handshake
 	WaitingMemory  int64         // bytes of the requests that wait for their turn
 	MaxHead        int           // bytes of the head of an answer
@@ -134,7 +135,11 @@ type BackendOptions struct {
 func BackendConnections(concurrency int) int { return max(2, min(2*concurrency, FileLimit()/4)) }
 
 // Files is the number of file descriptors kept back for connections to backends. There are never more.
-func (o BackendOptions) Files() int { return o.Connections + o.Idle }
+func (o BackendOptions) Files() int { return o.Connections + o.Idle + o.Open }
+
+// backendOpen is how many answers of backends may be open when nothing else is said: they take at most an
+// eighth of the open files, and about 32 KiB each of an eighth of the memory.
+func backendOpen() int { return max(2, min(10_000, FileLimit()/8, int(memoryShare("/")>>15))) }
 
 // MetricsFiles is the number of file descriptors kept back where there is a metrics endpoint: its clients and itself.
 const MetricsFiles = maxMetricsClients + 1
@@ -177,7 +182,8 @@ func NewOptions() Options {
 		BackendTimeout:     time.Minute,
 		BackendConcurrency: backendConcurrency,
 		Backends: BackendOptions{
-			Connections: BackendConnections(backendConcurrency), Idle: min(256, FileLimit()/16), ConnectTimeout: 10 * time.Second, WaitingMemory: 256 << 20,
+			Connections: BackendConnections(backendConcurrency), Idle: min(256, FileLimit()/16), Open: backendOpen(),
+			ConnectTimeout: 10 * time.Second, WaitingMemory: 256 << 20,
 			MaxHead: 64 << 10, MaxHoldBody: exchange.MaxKept, MaxFilters: grip.MaxFilters,
 			Proto: grip.ParseForwardedProto("proto-only", false),
 		},

@@ -46,14 +46,14 @@ func newRoutes(o Options) (*routes, error) {
 	b := o.Backends
 	r.proxy = proxy.New(proxy.Options{
 		Log: o.Log, Dir: dir, SigKey: o.SigKey, SigIss: o.SigIssuer, UpstreamKey: o.UpstreamKey,
-		Concurrency: o.BackendConcurrency, Total: b.Connections, MaxIdle: b.Idle, MaxWaitingBytes: b.WaitingMemory,
+		Concurrency: o.BackendConcurrency, Total: b.Connections, MaxIdle: b.Idle, MaxOpen: b.Open, MaxWaitingBytes: b.WaitingMemory,
 		Timeout: o.BackendTimeout, ConnectTimeout: b.ConnectTimeout,
 		MaxResponseHead: b.MaxHead, MaxHoldBody: b.MaxHoldBody, MaxFilters: b.MaxFilters,
 		Debug: b.Debug, AutoCORS: b.AutoCORS, DropRoute: b.AcceptRoute, CDNLoop: b.CDNLoop,
 		Proto: b.Proto, For: b.For, ForTrusted: b.ForTrusted,
 	})
 	o.Log.Info("routes read", slog.Int("routes", len(table.Routes())), slog.Int("backend_concurrency", o.BackendConcurrency),
-		slog.Int("backend_files", b.Files()))
+		slog.Int("backend_open", b.Open), slog.Int("backend_files", b.Files()))
 	return r, nil
 }
 
