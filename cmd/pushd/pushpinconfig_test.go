@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"holdfast/cmd/internal/app"
 	"holdfast/pkg/server"
@@ -50,6 +51,9 @@ func TestPackagedPushpinConfigsStart(t *testing.T) {
 		if !slices.Equal(o.Listen, tt.listen) || o.PublishListen != "127.0.0.1:5561" || o.Routes != dir+"/routes" || o.MaxHeader != tt.maxHeader ||
 			o.MaxMessage != 1_000_000 || o.MaxSubscriptions != 20 || o.SigIssuer != "pushpin" || o.SigKey == nil || o.UpstreamKey != nil {
 			t.Errorf("%s: options = %+v", tt.file, o)
+		}
+		if b := o.Backends; o.BackendTimeout != 30*time.Minute || o.BackendConcurrency != (b.Connections+1)/2 || b.Open < minOpen {
+			t.Errorf("%s: backends have %d of %d places for %v, and %d answers are open", tt.file, o.BackendConcurrency, b.Connections, o.BackendTimeout, b.Open)
 		}
 		most := server.FileLimit() - server.SpareFiles(o.Loops, len(o.Listen)) - o.Backends.Files()
 		if want := min(tt.maxConn, most); o.MaxConnections != want {

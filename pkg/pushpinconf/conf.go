@@ -142,6 +142,34 @@ func (p *parser) options() {
 	p.key("proxy/sig_key", "sig-key")
 	p.key("proxy/upstream_key", "upstream-key")
 	p.backends()
+	p.sessions()
+}
+
+const (
+	maxSessions = "50000" // client_maxconn when it does not stand there
+	mostNumber  = 1 << 20 // of what an option takes
+)
+
+// sessions makes the options about how many requests backends have, and for how long. Pushpin bounds
+// those of all routes, with the answers that go on, by max_open_requests, which is client_maxconn when it
+// does not stand there; it waits half an hour for a backend, and nothing in the file changes that.
+func (p *parser) sessions() {
+	e, ok := p.get("runner/client_maxconn") // checked already
+	if !ok {
+		e = entry{name: "client_maxconn", value: maxSessions, line: e.line}
+	}
+	n, err := strconv.ParseInt(e.value, 10, 64)
+	if most, ok := p.get("proxy/max_open_requests"); ok {
+		if own, ok := p.parse(most, -1, 1<<40); ok && own > 0 { // for Pushpin others are none
+			n, err, e = own, nil, most
+		}
+	}
+	if err == nil {
+		n = min(max(n, 1), mostNumber)
+		p.set("backend-concurrency", n, e)
+		p.set("backend-open", n, e)
+	}
+	p.set("backend-timeout", "30m", entry{name: "stream-timeout"})
 }
 
 // backends makes the options about what backends are told.

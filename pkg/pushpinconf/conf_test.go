@@ -52,6 +52,7 @@ func TestPackagedFilesAreTakenUnchanged(t *testing.T) {
 		{"debian.conf", []string{
 			"accept-pushpin-route=false accept_pushpin_route:27",
 			"accept-x-forwarded-protocol=false accept_x_forwarded_protocol:22", "auto-cross-origin=false auto_cross_origin:21",
+			"backend-concurrency=50000 client_maxconn:13", "backend-open=50000 client_maxconn:13", "backend-timeout=30m stream-timeout:0",
 			"debug=false debug:20", "id-cache-ttl=60s id_cache_ttl:49",
 			"listen=[:7999] http_port:9", "log-level=info log_level:11", "max-connections=50000 client_maxconn:13",
 			"max-header=8192 client_buffer_size:12", "max-message=1000000 push_in_http_max_body_size:43",
@@ -60,6 +61,7 @@ func TestPackagedFilesAreTakenUnchanged(t *testing.T) {
 		}},
 		{"one-million.conf", []string{
 			"accept-x-forwarded-protocol=false accept_x_forwarded_protocol:22", "auto-cross-origin=false auto_cross_origin:21",
+			"backend-concurrency=1010000 client_maxconn:13", "backend-open=1010000 client_maxconn:13", "backend-timeout=30m stream-timeout:0",
 			"debug=false debug:20", "id-cache-ttl=60s id_cache_ttl:48",
 			"listen=[:8000 :8001 :8002 :8003 :8004 :8005 :8006 :8007] http_port:9", "log-level=info log_level:11",
 			"max-connections=1010000 client_maxconn:13", "max-header=4096 client_buffer_size:12",
@@ -104,6 +106,8 @@ func TestSettingsBecomeOptions(t *testing.T) {
 	const none = "publish-listen=off push_in_http_port:0"
 	const routes = "routes=/d/routes routesfile:0"
 	const proto, ttl = "set-x-forwarded-protocol=off set_x_forwarded_protocol:0", "id-cache-ttl=0s id_cache_ttl:0"
+	const time = "backend-timeout=30m stream-timeout:0"
+	sessions := func(from string) []string { return []string{"backend-concurrency=" + from, "backend-open=" + from} }
 	tests := []struct {
 		text string
 		want []string // besides what is always there, unless named here
@@ -126,7 +130,13 @@ func TestSettingsBecomeOptions(t *testing.T) {
 		{"[proxy]\nsig_key=base64:aGFsbG8=\n", []string{`sig-key=base64:aGFsbG8= sig_key:2`}},
 		{"[runner]\nlog_level=condure:4,1,pushpin-proxy:3", []string{"log-level=warn log_level:2"}},
 		{"[runner]\nlog_level=condure:0,pushpin-proxy:4", []string{"log-level=debug log_level:2"}},
-		{"[runner]\nclient_maxconn=\nclient_buffer_size=4096\n", []string{"max-header=4096 client_buffer_size:3"}},
+		{"[runner]\nclient_maxconn=\nclient_buffer_size=4096\n",
+			append(sessions("50000 client_maxconn:2"), "max-header=4096 client_buffer_size:3")},
+		{"[runner]\nclient_maxconn=70", append(sessions("70 client_maxconn:2"), "max-connections=70 client_maxconn:2")},
+		{"[runner]\nclient_maxconn=70\n[proxy]\nmax_open_requests=9",
+			append(sessions("9 max_open_requests:4"), "max-connections=70 client_maxconn:2")},
+		{"[proxy]\nmax_open_requests=-1", nil},
+		{"[runner]\nclient_maxconn=9999999", append(sessions("1048576 client_maxconn:2"), "max-connections=9999999 client_maxconn:2")},
 		{"[handler]\n# a\n; b\n\nconnection_subscription_max=5", []string{"max-subscriptions=5 connection_subscription_max:5"}},
 		{"[global]\ninclude=/opt/lib/internal.conf", nil},
 		{"[proxy]\ndebug=1\nauto_cross_origin=true\naccept_pushpin_route=0\naccept_x_forwarded_protocol=1\ncdn_loop=push.example", []string{
@@ -145,7 +155,7 @@ func TestSettingsBecomeOptions(t *testing.T) {
 			continue
 		}
 		want := slices.Clone(tt.want)
-		for _, always := range []string{none, routes, proto, ttl} {
+		for _, always := range append(sessions("50000 client_maxconn:0"), none, routes, proto, ttl, time) {
 			option, _, _ := strings.Cut(always, "=")
 			if !slices.ContainsFunc(want, func(line string) bool { return strings.HasPrefix(line, option+"=") }) {
 				want = append(want, always)
@@ -179,6 +189,7 @@ func TestMistakesAreNamedWithTheirLines(t *testing.T) {
 		{"[runner]\nhttp_port=0", `line 2: http_port: "0" is not PORT, ADDRESS:PORT or [IPV6]:PORT`},
 		{"[runner]\nclient_maxconn=many", `line 2: client_maxconn: "many" is not a number from 0 to 1099511627776`},
 		{"[runner]\nlog_level=5", `line 2: log_level: "5" is not a number from 0 to 4`},
+		{"[proxy]\nmax_open_requests=-2", `line 2: max_open_requests: "-2" is not a number from -1 to 1099511627776`},
 		{"[proxy]\ndebug=maybe", `line 2: debug: "maybe" is neither true nor false`},
 		{"[handler]\nid_cache_ttl=-1", `line 2: id_cache_ttl: "-1" is not a number from 0 to 86400`},
 		{"[runner]\nlog_level=info", `line 2: log_level: "info" is not a number from 0 to 4`},
@@ -274,13 +285,6 @@ func TestZeroMQSocketsAreListed(t *testing.T) {
 		if strings.Join(got, "; ") != tt.want {
 			t.Errorf("%q: ZeroMQ = %q, want %q", tt.text, got, tt.want)
 		}
-	}
-}
-
-func TestABoundOfRequestsThatHasNoEffectIsNamed(t *testing.T) {
-	c, err := Parse("/d", []byte("[proxy]\nmax_open_requests=100"), nil)
-	if err != nil || !slices.Equal(names(c.Unserved), []string{"max_open_requests"}) {
-		t.Errorf("Parse = %+v, %v, want max_open_requests among what is not served", c, err)
 	}
 }
 
