@@ -1,6 +1,7 @@
 package session
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"strconv"
@@ -20,20 +21,25 @@ type query struct {
 	channels [][]byte
 	timeout  []byte // of a poll, in seconds
 	token    []byte
+	lastID   []byte // the parameter last-id; nil without one
+	eventID  []byte // the parameter lastEventId
 	from     hub.From
 }
 
 var errNoChannel = errors.New("missing parameter: channel")
 
-// parseQuery reads the parameters of the request in hand. channel and topic mean the same. Last-Event-ID is newer than last-id:
-// a page that gave last-id in its URL sends the field when it comes back.
+// parseQuery reads the parameters of the request in hand. channel and topic mean the same.
+//
+// The id of what the client saw last may come three times, and the newest counts: the field Last-Event-ID, which
+// clients send when they come back; else the parameter lastEventId, which those add that cannot set fields; else
+// last-id, which a page wrote into its URL. Of a repeated parameter the last one counts. An empty one says nothing.
 func (c *Clients) parseQuery() error {
 	c.query = query{channels: c.query.channels[:0]}
 	c.text = c.text[:0]
 	for rest := c.req.Query; len(rest) > 0; {
 		var key, value []byte
 		key, value, rest = http1.NextParam(rest)
-		if err := c.parameter(string(key), value); err != nil {
+		if err := c.parameter(c.parameterName(key), value); err != nil {
 			return fmt.Errorf("bad parameter %s: %w", key, err)
 		}
 	}
@@ -44,17 +50,58 @@ func (c *Clients) parseQuery() error {
 		return errNoChannel
 	}
 	c.query.from.Bytes = c.opts.MaxReplay
+	c.query.from.LastID = c.query.lastID
+	if len(c.query.eventID) > 0 {
+		c.query.from.LastID = c.query.eventID
+	}
 	if id, ok := c.req.Field("Last-Event-ID"); ok && len(id) > 0 {
 		c.query.from.LastID = id
 	}
 	return nil
 }
 
-// parameter takes one parameter. Those that nobody knows are left alone.
-func (c *Clients) parameter(key string, raw []byte) error {
-	switch key {
-	case "channel", "topic", "last", "last-id", "timeout", "token":
-	default:
+// parameterName is the name of the parameter that key means, "" for one that is not known here. lastEventId and last-id
+// have many spellings: case, "-" and "_" do not count in them.
+func (c *Clients) parameterName(key []byte) string {
+	start := len(c.text)
+	if bytes.ContainsAny(key, "%+") {
+		text, err := http1.AppendUnescaped(c.text, key)
+		if err != nil {
+			return ""
+		}
+		c.text, key = text[:start], text[start:] // the value may take its place
+	}
+	for _, name := range [...]string{"channel", "topic", "last", "timeout", "token"} {
+		if string(key) == name {
+			return name
+		}
+	}
+	var plain [len("lasteventid")]byte
+	n := 0
+	for _, b := range key {
+		switch {
+		case b == '-' || b == '_':
+			continue
+		case n == len(plain):
+			return ""
+		case 'A' <= b && b <= 'Z':
+			b += 'a' - 'A'
+		}
+		plain[n] = b
+		n++
+	}
+	switch string(plain[:n]) {
+	case "lasteventid":
+		return "lastEventId"
+	case "lastid":
+		return "last-id"
+	}
+	return ""
+}
+
+// parameter takes one parameter.
+func (c *Clients) parameter(name string, raw []byte) error {
+	if name == "" {
 		return nil
 	}
 	start := len(c.text)
@@ -64,7 +111,7 @@ func (c *Clients) parameter(key string, raw []byte) error {
 	}
 	c.text = text
 	value := text[start:]
-	switch key {
+	switch name {
 	case "channel", "topic":
 		return c.channel(value)
 	case "last":
@@ -75,7 +122,11 @@ func (c *Clients) parameter(key string, raw []byte) error {
 		c.query.from.Latest = int(n)
 	case "last-id":
 		if len(value) > 0 { // a page that has none yet may send it empty
-			c.query.from.LastID = value
+			c.query.lastID = value
+		}
+	case "lastEventId":
+		if len(value) > 0 {
+			c.query.eventID = value
 		}
 	case "timeout":
 		c.query.timeout = value

@@ -1,7 +1,8 @@
-// The EventSource client eventsource, and long polls by node's own fetch.
+// The EventSource clients eventsource and event-source-polyfill, and long polls by node's own fetch.
 import assert from 'node:assert/strict';
 import {test} from 'node:test';
 import {setTimeout as sleep} from 'node:timers/promises';
+import polyfill from 'event-source-polyfill';
 import {EventSource} from 'eventsource';
 import {Inbox, Pushd, until, within} from './pushd.mjs';
 import {Relay} from './relay.mjs';
@@ -76,6 +77,27 @@ test('with a history nothing is lost over a cut, and nothing comes twice', async
   assert.deepEqual([...got, ...inbox.items].map(e => e.data), want);
   assert.ok(got.every(e => e.type === 'message'), 'no gap is told');
   assert.equal(new Set(got.map(e => e.id)).size, got.length, 'every event has its own id');
+});
+
+// It names the last id in the URL, behind what the page has there.
+test('event-source-polyfill loses nothing over a cut', async t => {
+  const pushd = await Pushd.start(t, '--history', '100');
+  const relay = await Relay.start(t, pushd.port);
+  const source = new polyfill.EventSourcePolyfill(`${relay.url}/events?channel=a&last-id=of-the-page`);
+  t.after(() => source.close());
+  const inbox = new Inbox();
+  for (const type of ['message', 'gap']) source.addEventListener(type, e => inbox.put(e));
+  assert.equal((await inbox.next()).type, 'gap');
+  await pushd.deliver(...soon, 'a', 'message 0');
+  assert.equal((await inbox.next()).data, 'message 0');
+  relay.cut();
+  for (let i = 1; i <= 3; i++) await pushd.publish(...soon, 'a', `message ${i}`);
+  const missed = await inbox.take(3);
+  assert.deepEqual(missed.map(e => e.data), ['message 1', 'message 2', 'message 3']);
+  assert.deepEqual(inbox.items, [], 'nothing came twice');
+  const last = relay.heads.at(-1);
+  assert.match(last.target, /lastEventId=/);
+  assert.equal(last['last-event-id'], undefined);
 });
 
 test('the id of a former pushd is answered with a gap', async t => {
