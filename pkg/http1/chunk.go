@@ -1,6 +1,7 @@
 package http1
 
 import (
+	"errors"
 	"io"
 	"strconv"
 )
@@ -91,6 +92,22 @@ func (r *ChunkReader) Next(b []byte) (data []byte, n int, err error) {
 		return nil, n, io.EOF
 	}
 	return nil, n, ErrShort
+}
+
+// ErrContent is what EmptyChunked says of a body that is not empty.
+var ErrContent = errors.New("http1: the chunked body is not empty")
+
+// EmptyChunked returns the size of the chunked body at the beginning of b, which must have no data: its last chunk and
+// its trailers. The error is ErrShort while more bytes are needed, ErrContent when there is data, or an *Error.
+func EmptyChunked(b []byte) (n int, err error) {
+	var r ChunkReader
+	switch _, n, err = r.Next(b); {
+	case err == io.EOF:
+		return n, nil
+	case err == nil, err == ErrShort && r.left > 0: // the data need not have come
+		return 0, ErrContent
+	}
+	return 0, err
 }
 
 // step takes one byte outside data.

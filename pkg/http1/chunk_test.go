@@ -135,3 +135,31 @@ func TestAppendChunkHeadPanicsWithoutData(t *testing.T) {
 	}()
 	AppendChunkHead(nil, 0)
 }
+
+func TestEmptyChunked(t *testing.T) {
+	for _, tt := range []struct {
+		body string
+		n    int
+		err  error
+	}{
+		{"0\r\n\r\n", 5, nil},
+		{"0\r\n\r\nGET /next", 5, nil},
+		{"000 \r\n\r\n", 8, nil},
+		{"0;a=b\r\nX: y\r\n\r\n", 15, nil},
+		{"5\r\nhello", 0, ErrContent},
+		{"5\r\n", 0, ErrContent},
+		{"5", 0, ErrContent},
+		{"05", 0, ErrContent},
+		{"", 0, ErrShort},
+		{"0", 0, ErrShort},
+		{"0\r\n\r", 0, ErrShort},
+		{"0\r\nX", 0, ErrShort},
+		{"x", 0, errChunkSize},
+		{"0\n", 0, errChunkSize},
+		{"0\r\n\n", 0, errTrailer},
+	} {
+		if n, err := EmptyChunked([]byte(tt.body)); n != tt.n || err != tt.err {
+			t.Errorf("EmptyChunked(%q) = %d, %v, want %d, %v", tt.body, n, err, tt.n, tt.err)
+		}
+	}
+}

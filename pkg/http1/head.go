@@ -6,8 +6,14 @@ import "bytes"
 type Limits struct {
 	MaxHead   int // bytes of the head with its line ends; default 8 KiB
 	MaxTarget int // bytes of the request target; default and at most MaxHead
-	MaxFields int // header fields; default 64
+	MaxFields int // header fields; default 1,000, so that MaxHead is what bounds an ordinary head
 }
+
+// The fields of one Head, of which a loop has one, take 48 bytes each: 48 KB at most by default.
+const (
+	defaultFields = 1000
+	firstFields   = 64 // room for them that every Head begins with
+)
 
 func (l Limits) withDefaults() Limits {
 	if l.MaxHead <= 0 {
@@ -17,7 +23,7 @@ func (l Limits) withDefaults() Limits {
 		l.MaxTarget = l.MaxHead
 	}
 	if l.MaxFields <= 0 {
-		l.MaxFields = 64
+		l.MaxFields = defaultFields
 	}
 	return l
 }
@@ -75,7 +81,7 @@ var comma = []byte{','}
 
 func (h *Head) reset(lim Limits) {
 	if h.Fields == nil {
-		h.Fields = make([]Field, 0, min(lim.MaxFields, 64))
+		h.Fields = make([]Field, 0, min(lim.MaxFields, firstFields))
 	}
 	*h = Head{Fields: h.Fields[:0], ContentLength: -1}
 }

@@ -76,6 +76,13 @@ func (r *Request) parse(b []byte, seen int, lim Limits) (n int, err error) {
 	return n, r.settle()
 }
 
+// AsksHead reports whether b, the beginning of a request whatever it is, has the method HEAD. The
+// answer to it has no body, a refusal included.
+func AsksHead(b []byte) bool {
+	start, err := skipEmptyLines(b)
+	return err == nil && bytes.HasPrefix(b[start:], []byte("HEAD "))
+}
+
 // skipEmptyLines returns where the request line begins (RFC 9112 2.2).
 func skipEmptyLines(b []byte) (start int, err error) {
 	for range maxEmptyLines + 1 {

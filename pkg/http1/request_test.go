@@ -207,7 +207,7 @@ var badHeads = []struct {
 	{"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding:\r\n\r\n", errNoCoding},
 	{"POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n", errCodingOld},
 	{"POST / HTTP/1.1\r\nHost: a\r\nExpect: tea\r\n\r\n", errExpect},
-	{"GET / HTTP/1.1\r\nHost: a\r\n" + strings.Repeat("X: y\r\n", 64) + "\r\n", errTooManyFields},
+	{"GET / HTTP/1.1\r\nHost: a\r\n" + strings.Repeat("X: y\r\n", 1000) + "\r\n", errTooManyFields},
 
 	{"GET /" + strings.Repeat("a", 8<<10), errTargetTooLong},
 	{"\r\nGET /" + strings.Repeat("a", 8<<10), errTargetTooLong},
@@ -248,6 +248,7 @@ func TestLimits(t *testing.T) {
 		{Limits{MaxHead: len("GET /a")}, errTargetTooLong},
 		{Limits{MaxTarget: 4}, nil},
 		{Limits{MaxTarget: 3}, errTargetTooLong},
+		{Limits{}, nil},
 		{Limits{MaxFields: 2}, nil},
 		{Limits{MaxFields: 1}, errTooManyFields},
 		{Limits{MaxHead: 1 << 20, MaxTarget: 1 << 30, MaxFields: 1000}, nil},
@@ -300,5 +301,15 @@ func TestRequestIsReusedCleanly(t *testing.T) {
 		if got := describe(&r); got != tt.want {
 			t.Errorf("%s after another request\n got %s\nwant %s", tt.rule, got, tt.want)
 		}
+	}
+}
+
+// Bytes bound an ordinary head, not the number of its fields.
+func TestThousandFields(t *testing.T) {
+	head := "GET / HTTP/1.1\r\nHost: a\r\n" + strings.Repeat("X: y\r\n", 999) + "\r\n"
+	var r Request
+	n, err := r.Parse([]byte(head), 0, Limits{})
+	if err != nil || n != len(head) || len(r.Fields) != 1000 {
+		t.Errorf("Parse = %d, %v with %d fields, want %d, nil with 1000", n, err, len(r.Fields), len(head))
 	}
 }

@@ -12,6 +12,7 @@ const (
 	tokenByte byteClass = 1 << iota // tchar, RFC 9110 5.6.2
 	hostByte                        // reg-name, IPv6 or port, RFC 3986 3.2.2
 	hexByte
+	unreservedByte // RFC 3986 2.3
 )
 
 // classes holds the class of each byte.
@@ -25,6 +26,7 @@ var classes = func() (t [256]byteClass) {
 	mark(alnum+"!#$%&'*+-.^_`|~", tokenByte)
 	mark(alnum+"-._~%!$&'()*+,;=:", hostByte)
 	mark("0123456789ABCDEFabcdef", hexByte)
+	mark(alnum+"-._~", unreservedByte)
 	return t
 }()
 

@@ -58,6 +58,26 @@ func (r *Request) splitQuery(target []byte) {
 	r.Path = target
 }
 
+// AppendPlainPath appends path with those bytes decoded that need no percent-encoding: letters, digits and "-._~". So
+// it compares equal to every other path that RFC 3986 6.2.2.2 takes for the same.
+func AppendPlainPath(dst, path []byte) []byte {
+	for len(path) > 0 {
+		i := bytes.IndexByte(path, '%')
+		if i < 0 || i+2 >= len(path) {
+			break
+		}
+		dst = append(dst, path[:i]...)
+		if classes[path[i+1]]&classes[path[i+2]]&hexByte != 0 {
+			if c := hexValue(path[i+1])<<4 | hexValue(path[i+2]); classes[c]&unreservedByte != 0 {
+				dst, path = append(dst, c), path[i+3:]
+				continue
+			}
+		}
+		dst, path = append(dst, '%'), path[i+1:]
+	}
+	return append(dst, path...)
+}
+
 // validHost reports whether b, which is not empty, is a uri-host with an optional port (RFC 9110 7.2). User information
 // is refused, as RFC 9110 4.2.4 wants.
 func validHost(b []byte) bool {

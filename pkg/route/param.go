@@ -3,6 +3,7 @@ package route
 import (
 	"encoding/base64"
 	"errors"
+	"holdfast/pkg/http1"
 	"strconv"
 	"strings"
 
@@ -44,7 +45,7 @@ var conditionParameters = []parameter{
 		return err
 	}},
 	{name: "path_beg", kinds: backends | tests | directs, set: func(r *Route, _ *Target, v string) error {
-		r.PathBeg = v
+		r.PathBeg = string(http1.AppendPlainPath(nil, []byte(v)))
 		return checkPathBeg(v)
 	}},
 	{name: "id", kinds: backends | tests | directs, set: func(r *Route, _ *Target, v string) error {

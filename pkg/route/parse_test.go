@@ -44,6 +44,7 @@ func TestEveryParameterOfACondition(t *testing.T) {
 		{"*,ssl=yes b:80", Route{ID: "*,ssl=yes", Host: "*", TLS: WithTLS}},
 		{"*,ssl=no b:80", Route{ID: "*,ssl=no", Host: "*", TLS: WithoutTLS}},
 		{"*,path_beg=/x b:80", Route{ID: "*,path_beg=/x", Host: "*", PathBeg: "/x"}},
+		{"*,path_beg=/%7ea%2f%65 b:80", Route{ID: "*,path_beg=/~a%2fe", Host: "*", PathBeg: "/~a%2fe"}},
 		{"*,path_beg=/%C3%A9,ssl=no b:80", Route{ID: "*,ssl=no,path_beg=/%C3%A9", Host: "*", TLS: WithoutTLS, PathBeg: "/%C3%A9"}},
 		{"*,id=one b:80", Route{ID: "one", Named: true, Host: "*"}},
 		{"id=one b:80", Route{ID: "one", Named: true}},

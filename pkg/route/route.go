@@ -35,7 +35,7 @@ type Route struct {
 	Host     string // lower case, IPv6 without brackets; "*" for any; "" when the route is found by its id only
 	Protocol Protocol
 	TLS      TLS
-	PathBeg  string // the path begins with it, byte for byte; "" for any path
+	PathBeg  string // the path, without needless percent-encoding, begins with it; "" for any path
 
 	// The rewriting; AppendPath applies that of the path.
 	PathRem    int // bytes cut off the front of the path, unless Replace
@@ -90,7 +90,7 @@ type Target struct {
 	Channels []string // of a Direct that serves them on every path; none for the endpoints that take ?channel=
 }
 
-// Covers reports whether path, as it was sent, begins with the route's PathBeg.
+// Covers reports whether path begins with the route's PathBeg, byte for byte.
 func (r *Route) Covers(path []byte) bool {
 	return len(path) >= len(r.PathBeg) && string(path[:len(r.PathBeg)]) == r.PathBeg
 }

@@ -40,7 +40,8 @@ func TestMatch(t *testing.T) {
 		{"*,path_beg=/x b:80", request("a", "/"), 0},
 		{"*,path_beg=/x b:80", request("a", ""), 0},
 		{"*,path_beg=/x/ b:80", request("a", "/x"), 0},
-		{"*,path_beg=/%78 b:80", request("a", "/x"), 0},
+		{"*,path_beg=/%78 b:80", request("a", "/x"), 1}, // the same path (RFC 3986 6.2.2.2)
+		{"*,path_beg=/%2f b:80", request("a", "//"), 0},
 		// the longest
 		{"* b:80\n*,path_beg=/x b:80\n*,path_beg=/x/y b:80", request("a", "/x/yz"), 3},
 		{"*,path_beg=/x/y b:80\n*,path_beg=/x b:80\n* b:80", request("a", "/x/z"), 2},

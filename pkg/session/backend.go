@@ -51,14 +51,19 @@ func (p *proxied) set(flag uint16, on bool) {
 	}
 }
 
-// serveRoute serves the request in hand by the routes file.
+// serveRoute serves the request in hand by the routes file. Routes are matched as Pushpin does it, without needless
+// percent-encoding in the path: %61 means a (RFC 3986 6.2.2.2), and must not lead past a route that says a. A
+// backend gets the path as it was sent, unless the route matches only so.
 func (c *Clients) serveRoute(id uint32, cl *client) {
-	q := route.Request{Host: c.req.Host, Path: c.req.Path, TLS: c.secure(id), Protocol: route.HTTP}
+	q := route.Request{Host: c.req.Host, Path: c.plain(c.req.Path), TLS: c.secure(id), Protocol: route.HTTP}
 	if c.req.Upgrades("websocket") {
 		q.Protocol = route.WebSocket
 	}
 	q.TLS = q.TLS || c.opts.AcceptProto && c.saysSecure()
 	rt := c.matchRoute(q)
+	if rt != nil && !rt.Covers(c.req.Path) {
+		c.req.Path = bytes.Clone(q.Path)
+	}
 	switch {
 	case rt == nil:
 		c.answerWith(id, cl, 502, "text/plain", []byte("Route not found\n"), "") // the type as Pushpin has it
@@ -219,7 +224,7 @@ func (c *Clients) breakBody(id uint32, p *proxied, err error) {
 	if bad, ok := errors.AsType[*http1.Error](err); ok {
 		status, text = bad.Status, bad.Text
 	}
-	c.dismiss(id, status, text, "", stats.CloseBadRequest)
+	c.dismissFrom(id, p.is(headOnly), status, text, "", stats.CloseBadRequest)
 }
 
 // proxyDue ends a connection whose client does not go on: with its body, or with taking the answer.
@@ -246,7 +251,7 @@ func (c *Clients) proxyDue(id uint32) {
 	case p.is(answerBegun):
 		c.t.Close(id, stats.CloseTimeoutHead)
 	default:
-		c.dismiss(id, 408, "the request's body did not go on for "+c.opts.IdleTimeout.String(), "", stats.CloseTimeoutHead)
+		c.dismissFrom(id, p.is(headOnly), 408, "the request's body did not go on for "+c.opts.IdleTimeout.String(), "", stats.CloseTimeoutHead)
 	}
 }
 
@@ -374,7 +379,7 @@ func (c *Clients) answerTaken(id uint32) {
 // cutAnswer has the client see that its answer is not complete.
 func (c *Clients) cutAnswer(id uint32, p *proxied) {
 	if !p.is(answerBegun) {
-		c.dismiss(id, 502, "Error while proxying to origin.", "", stats.CloseBackend)
+		c.dismissFrom(id, p.is(headOnly), 502, "Error while proxying to origin.", "", stats.CloseBackend)
 		return
 	}
 	c.breakOff(id, p, stats.CloseBackend)
@@ -435,7 +440,7 @@ func (c *Clients) serveTest(id uint32, cl *client, rt *route.Route) {
 	}
 	in := &grip.Instruct{Timeout: testTimeout, KeepAlive: grip.KeepAlive{}}
 	body := ""
-	switch string(rt.LocalPath(c.req.Path)) {
+	switch string(c.plain(rt.LocalPath(c.req.Path))) {
 	case "", "/":
 		c.answer(id, cl, 200, "Hello from pushd's test handler", "")
 		return

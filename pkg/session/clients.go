@@ -124,6 +124,9 @@ type Clients struct {
 	corsFields []string      // by cors
 
 	req          http1.Request // the request in hand
+	behind       []byte        // what has come behind its head
+	head         int           // bytes of its head
+	body         int           // bytes of its body that are used
 	query        query         // its parameters
 	text         []byte        // their decoded bytes
 	fixed        [][]byte      // channels of its route, whatever it names; nil: none are fixed
@@ -158,6 +161,7 @@ const (
 	none     phase = iota // no connection has this number
 	fresh                 // accepted, no part of a request has arrived
 	reading               // part of a request head has arrived
+	ending                // a request's head has arrived, and not yet the end of its body, which is empty
 	asking                // a request waits for the check of its token
 	proxying              // a backend has its request
 	idle                  // between two requests
@@ -219,6 +223,8 @@ func (c *Clients) Data(id uint32, b []byte, seen int) (used int) {
 		return 0
 	case proxying:
 		return c.requestBody(id, b)
+	case ending:
+		seen = 0 // the head comes again
 	case fresh:
 		n, ok := c.proxyHeader(id, cl, b)
 		if !ok {
@@ -242,11 +248,13 @@ func (c *Clients) Data(id uint32, b []byte, seen int) (used int) {
 			c.reject(id, b[used:], err)
 			return len(b)
 		}
+		c.head, c.body, c.behind = m, 0, b[used+m:]
 		c.serve(id, cl)
+		m += c.body
 		switch {
 		case !c.alive(id):
 			return len(b)
-		case cl.phase == asking: // it comes again
+		case cl.phase == asking, cl.phase == ending: // it comes again
 			return used
 		case cl.phase == proxying:
 			return used + m + c.requestBody(id, b[used+m:])
@@ -317,6 +325,8 @@ func (c *Clients) Due(id uint32) {
 	switch cl := c.table.At(id); cl.phase {
 	case fresh:
 		c.t.Close(id, stats.CloseTimeoutHead)
+	case ending:
+		c.dismiss(id, 408, "the end of the request's body did not arrive in "+c.opts.HeaderTimeout.String(), "", stats.CloseTimeoutHead)
 	case reading:
 		c.dismiss(id, 408, "the request head did not arrive in "+c.opts.HeaderTimeout.String(), "", stats.CloseTimeoutHead)
 	case idle:

@@ -236,7 +236,7 @@ func (c *Clients) info(id uint32, cl *client, names int) stats.ConnectionInfo {
 	return info
 }
 
-var phases = [...]string{fresh: "new", reading: "request", asking: "token", proxying: "backend", idle: "idle", held: "held"}
+var phases = [...]string{fresh: "new", reading: "request", ending: "request", asking: "token", proxying: "backend", idle: "idle", held: "held"}
 
 // dismissFor ends a connection in good order, whatever it does: one that is held as at the shutdown, and one with a request under way
 // is told to come back.
@@ -251,7 +251,7 @@ func (c *Clients) dismissFor(id uint32, cl *client, why stats.CloseReason) {
 			return
 		}
 		fallthrough
-	case reading, asking:
+	case reading, ending, asking:
 		c.dismiss(id, 503, "the connection was closed by an operator", retryField(), why)
 		return
 	}

@@ -65,6 +65,18 @@ var answers = []struct {
 	{"with a body", "GET /stream?channel=a HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello", text("413 Content Too Large", closes, noBodyHere), ends},
 	{"with a chunked body that waits for 100", "GET /stream?channel=a HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nTransfer-Encoding: chunked\r\n\r\n", text("413 Content Too Large", closes, noBodyHere), ends},
 
+	{"with an empty chunked body", "GET /health HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", text("200 OK", "Cache-Control: no-store\r\n", "ok"), stays},
+	{"with an empty chunked body, held", "GET /events?channel=a HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n0;a=b\r\nX: y\r\n\r\n", holdHead + chunk + "10\r\n:\n\nretry: *\n\n\r\n", isHeld},
+	{"with an empty chunked body, poll", "HEAD /poll?channel=a HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", "HTTP/1.1 204 No Content\r\nDate: *\r\nCache-Control: no-store\r\n\r\n", stays},
+	{"with a chunked body", "GET /events?channel=a HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n\r\n", text("413 Content Too Large", closes, noBodyHere), ends},
+	{"with a bad chunk", "GET /events?channel=a HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nx", text("400 Bad Request", closes, "bad chunk: invalid size"), ends},
+
+	{"escaped path", "GET /%68e%61lth" + host, text("200 OK", "Cache-Control: no-store\r\n", "ok"), stays},
+	{"escaped slash", "GET /demo%2fconnections" + host, text("404 Not Found", "", notFound), stays},
+	{"HEAD without Host", "HEAD /events?channel=a HTTP/1.1\r\n\r\n", noBody(text("400 Bad Request", closes, "missing header field: Host")), ends},
+	{"HEAD with a bad field", "\r\nHEAD / HTTP/1.1\r\nHost : x\r\n\r\n", noBody(text("400 Bad Request", closes, "bad header field: space before the colon")), ends},
+	{"many fields", "GET /health HTTP/1.1\r\nHost: x\r\n" + strings.Repeat("a:\n", 200) + "\r\n", text("200 OK", "Cache-Control: no-store\r\n", "ok"), stays},
+
 	{"HEAD", "HEAD /stream?channel=a" + host, holdHead + "Transfer-Encoding: chunked\r\n\r\n", stays},
 	{"HEAD with close", "HEAD /events?channel=a HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", holdHead + "Transfer-Encoding: chunked\r\n" + closes + "\r\n", ends},
 	{"HEAD with a body", "HEAD /events?channel=a HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello", noBody(text("413 Content Too Large", closes, noBodyHere)), ends},

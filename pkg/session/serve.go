@@ -1,10 +1,13 @@
 package session
 
 import (
+	"bytes"
+	"errors"
 	"fmt"
 	"time"
 
 	"holdfast/pkg/demo"
+	"holdfast/pkg/http1"
 )
 
 // endpoint is what a path serves.
@@ -41,7 +44,7 @@ func (c *Clients) serve(id uint32, cl *client) {
 // serveDirect serves channels without a backend.
 func (c *Clients) serveDirect(id uint32, cl *client) {
 	r := &c.req
-	e, found := endpoints[string(r.Path)]
+	e, found := endpoints[string(c.plain(r.Path))]
 	if c.fixed != nil {
 		e, found = c.fixedEndpoint(), true
 	}
@@ -59,14 +62,49 @@ func (c *Clients) serveDirect(id uint32, cl *client) {
 	case method != "GET" && method != "HEAD":
 		c.answer(id, cl, 405, "method not allowed: this is for GET", allowField)
 		return
-	case r.Chunked || r.ContentLength > 0:
-		c.answer(id, cl, 413, "content too large: a request here has no body", "")
+	case r.ContentLength > 0:
+		c.answer(id, cl, 413, noContent, "")
+		return
+	case r.Chunked && !c.emptyBody(id, cl):
 		return
 	}
 	if e.subscribes && !c.admitted(id, cl) {
 		return
 	}
 	e.begin(c, id, cl, method == "HEAD")
+}
+
+// plain is path without needless percent-encoding, as endpoints and routes are written. It is good until the next call.
+func (c *Clients) plain(path []byte) []byte {
+	if bytes.IndexByte(path, '%') < 0 {
+		return path
+	}
+	c.line = http1.AppendPlainPath(c.line[:0], path)
+	return c.line
+}
+
+const noContent = "content too large: a request here has no body"
+
+// emptyBody takes the chunked body of the request in hand, which must be empty, as some clients and proxies send it. When
+// it reports false the request is answered, or the connection waits for the body's end: Clients.Data comes to it again.
+func (c *Clients) emptyBody(id uint32, cl *client) bool {
+	n, err := http1.EmptyChunked(c.behind)
+	bad, malformed := errors.AsType[*http1.Error](err)
+	switch {
+	case err == nil:
+		c.body, c.req.Chunked = n, false
+		return true
+	case malformed:
+		c.answer(id, cl, bad.Status, bad.Text, "")
+	case errors.Is(err, http1.ErrContent), c.req.ExpectContinue, c.head+len(c.behind) > c.limits.MaxHead:
+		c.answer(id, cl, 413, noContent, "")
+	case cl.phase == idle:
+		c.t.Arm(id, c.opts.HeaderTimeout)
+		fallthrough
+	default:
+		cl.phase = ending
+	}
+	return false
 }
 
 // fixedEndpoint is what serves a route whose channels are fixed, whatever the path: a WebSocket to who upgrades, events to who

@@ -73,6 +73,7 @@ var rewriting = []exchange{
 	at("header.test", "route-header", echo),
 	{name: "route-header-gone", backend: echo, steps: []step{get("header.test", bye+"X-Gone: 1\r\nX-Added: no\r\n")}},
 	{name: "replace-beg", backend: echo, steps: []step{send("GET /v1/PATH?q=1 HTTP/1.1\r\nHost: beg.test\r\n" + bye + "\r\n")}},
+	{name: "escaped-beg", backend: echo, steps: []step{send("GET /%761/PATH?q=1 HTTP/1.1\r\nHost: beg.test\r\n" + bye + "\r\n")}},
 	{name: "path-rem", backend: echo, steps: []step{send("GET /cut/PATH HTTP/1.1\r\nHost: rem.test\r\n" + bye + "\r\n")}},
 	{name: "no-path", backend: echo, steps: []step{send("GET /elsewhere/PATH HTTP/1.1\r\nHost: beg.test\r\n" + bye + "\r\n")}},
 	at("ashost.test", "as-host", echo),
