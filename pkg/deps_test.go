@@ -24,6 +24,7 @@ var floors = []map[string][]string{
 		"origin":      nil,
 		"publish":     {"github.com/evanphx/json-patch/v5"},
 		"pushpinconf": nil,
+		"share":       nil,
 		"slab":        nil,
 		"sse":         nil,
 		"stats":       {"github.com/HdrHistogram/hdrhistogram-go"},
@@ -35,7 +36,7 @@ var floors = []map[string][]string{
 	1: {
 		"endpoint": nil,
 		"exchange": nil,
-		"hub":      {"golang.org/x/sync/semaphore"},
+		"hub":      nil,
 		"metrics": {"github.com/prometheus/client_golang/prometheus", "github.com/prometheus/client_golang/prometheus/collectors",
 			"github.com/prometheus/client_golang/prometheus/promhttp"},
 		"netloop": {"github.com/mailru/easygo/netpoll", "golang.org/x/sys/unix"},

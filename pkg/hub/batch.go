@@ -4,9 +4,8 @@ import (
 	"sync/atomic"
 	"time"
 
-	"golang.org/x/sync/semaphore"
-
 	"holdfast/pkg/publish"
+	"holdfast/pkg/share"
 )
 
 // Batch is a run of items that a publisher hands over together, and what becomes of each.
@@ -18,14 +17,22 @@ type Batch struct {
 
 	came    time.Duration // when Publish was called, by the Directory's clock
 	waiting atomic.Int32  // deliveries whose fate is not known
-	bytes   int64         // charged to room until then
-	room    *semaphore.Weighted
+	room    *share.Pool   // the deliveries are charged to it until then
+}
+
+// Parts and Part make the batch a share.Load: each delivery is charged to its channel.
+func (b *Batch) Parts() int { return len(b.Deliveries) }
+
+// Part returns a number for the channel of delivery i, and its charge.
+func (b *Batch) Part(i int) (key uint32, bytes int64) {
+	d := &b.Deliveries[i]
+	return uint32(d.hash), d.charge
 }
 
 // known counts one delivery whose fate is known.
 func (b *Batch) known() {
 	if b.waiting.Add(-1) == 0 {
-		b.room.Release(b.bytes)
+		b.room.Release(b)
 		b.Done(b)
 	}
 }
@@ -39,6 +46,8 @@ type Delivery struct {
 	Prepared any
 
 	batch     *Batch
+	hash      uint64 // of the channel's name
+	charge    int64  // about its memory
 	channel   channel
 	seq       uint64       // its number; 0: its channel keeps no history
 	leg       *leg         // where seq is under way

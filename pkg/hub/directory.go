@@ -10,9 +10,8 @@ import (
 	"sync/atomic"
 	"time"
 
-	"golang.org/x/sync/semaphore"
-
 	"holdfast/pkg/publish"
+	"holdfast/pkg/share"
 	"holdfast/pkg/slab"
 )
 
@@ -45,8 +44,7 @@ type Directory struct {
 	loops     []Loop
 	seed      maphash.Seed
 	shards    [numShards]shard
-	room      *semaphore.Weighted // bytes of items whose fate is not known
-	maxBytes  int64
+	room      *share.Pool // bytes of items whose fate is not known, shared by their channels
 	published atomic.Uint64
 	channels  atomic.Int64
 	most      int64    // channels at the same time; 0: no limit
@@ -78,7 +76,7 @@ type record struct {
 // NewDirectory returns a Directory for the given loops, at most MaxLoops. maxBytes bounds the items that are on their
 // way to subscribers: above it Publish waits.
 func NewDirectory(maxBytes int64) *Directory {
-	return &Directory{started: time.Now(), seed: maphash.MakeSeed(), room: semaphore.NewWeighted(maxBytes), maxBytes: maxBytes}
+	return &Directory{started: time.Now(), seed: maphash.MakeSeed(), room: share.New(maxBytes)}
 }
 
 // SetMaxChannels bounds the channels that have subscribers, before anything is subscribed; 0 is no limit.
@@ -92,23 +90,23 @@ func (d *Directory) SetLoops(loops []Loop) { d.loops = loops }
 func (d *Directory) Prepare(f func(*publish.Item) any) { d.prepare = f }
 
 // Publish hands the batch's items to the loops that have subscribers of their channels. It waits while more is on its way
-// than the Directory may hold: that is how a publisher is slowed down to what the loops can deliver. When ctx ends first
-// it returns its error and has handed over nothing. The batch's Done is called in any other case.
+// than the Directory may hold: that is how a publisher is slowed down to what the loops can deliver. A channel may have as
+// much on its way as there is room left, so that publishers of other channels do not wait for it. When ctx ends first
+// Publish returns its error and has handed over nothing. The batch's Done is called in any other case.
 func (d *Directory) Publish(ctx context.Context, b *Batch) error {
 	if len(b.Deliveries) == 0 {
 		b.Done(b)
 		return nil
 	}
-	b.bytes, b.came = 0, d.clock()
+	b.came = d.clock()
 	for i := range b.Deliveries {
 		dl := &b.Deliveries[i]
-		b.bytes += charge(&dl.Item)
+		dl.hash, dl.charge = maphash.String(d.seed, dl.Item.Channel), charge(&dl.Item)
 		if dl.Prepared = nil; d.prepare != nil && len(dl.Item.Meta) > 0 {
 			dl.Prepared = d.prepare(&dl.Item)
 		}
 	}
-	b.bytes = min(b.bytes, d.maxBytes)
-	if err := d.room.Acquire(ctx, b.bytes); err != nil {
+	if err := d.room.Acquire(ctx, b); err != nil {
 		return fmt.Errorf("wait for room to publish: %w", err)
 	}
 	d.published.Add(uint64(len(b.Deliveries)))
@@ -147,7 +145,7 @@ func charge(it *publish.Item) int64 {
 
 // post hands dl to its channel's loops and reports whether there is any.
 func (d *Directory) post(dl *Delivery) bool {
-	s, i := d.shard(maphash.String(d.seed, dl.Item.Channel))
+	s, i := d.shard(dl.hash)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	id, ok := s.ids.get(dl.Item.Channel)

@@ -5,9 +5,12 @@ import (
 	"errors"
 	"slices"
 	"strconv"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 
 	"holdfast/pkg/publish"
+	"holdfast/pkg/share"
 )
 
 func TestPublishToNobodyIsDoneAtOnce(t *testing.T) {
@@ -122,7 +125,7 @@ func TestWalkOfADeadChannelEndsAlone(t *testing.T) {
 }
 
 func TestPublishWaitsAtTheBound(t *testing.T) {
-	const room = 4 * itemOverhead
+	const room = 8 * itemOverhead // one channel has half of it
 	dir, loops := newQueueLoops(1, room, []Encoder{plain}, func(int) Sink { return noSink{} })
 	subs := join(loops[0].members, 1, []byte("a"), 0, 0)
 	for range 4 {
@@ -163,12 +166,53 @@ func TestPublishWaitsAtTheBound(t *testing.T) {
 	checkEmpty(t, dir, loops[0].members)
 }
 
+// What is held back is the publishers of the channel whose items are not delivered.
+func TestFullChannelDoesNotHoldBackOthers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const flood, room = 100, 1 << 20
+		dir, loops := newQueueLoops(1, room, []Encoder{plain}, func(int) Sink { return noSink{} })
+		a := join(loops[0].members, 1, []byte("a"), 0, 0)
+		b := join(loops[0].members, 2, []byte("b"), 0, 0)
+		var published [2]atomic.Int32
+		publish := func(i int, channel string) {
+			batch := &Batch{Deliveries: make([]Delivery, 1), Done: func(*Batch) {}}
+			batch.Deliveries[0].Item = stream(channel, string(make([]byte, 64<<10)))
+			if err := dir.Publish(t.Context(), batch); err != nil {
+				t.Errorf("Publish to %s = %v, want nil", channel, err)
+			}
+			published[i].Add(1)
+		}
+		for range flood {
+			go publish(0, "a")
+		}
+		synctest.Wait()
+		if n := published[0].Load(); n < 4 || n > 8 {
+			t.Errorf("%d of 64 KiB each were taken for one channel, want half of 1 MiB", n)
+		}
+		go publish(1, "b")
+		synctest.Wait()
+		if published[1].Load() != 1 {
+			t.Error("a publisher of another channel waits behind those of a full one")
+		}
+		for range flood { // what is delivered makes room for the others
+			loops[0].settle()
+			synctest.Wait()
+		}
+		if n := published[0].Load(); n != flood {
+			t.Errorf("%d items were published to the full channel in the end, want %d", n, flood)
+		}
+		loops[0].members.Leave(a)
+		loops[0].members.Leave(b)
+		checkEmpty(t, dir, loops[0].members)
+	})
+}
+
 // A batch larger than the bound takes all the room instead of waiting for ever.
 func TestBatchLargerThanTheBoundPasses(t *testing.T) {
 	dir, loops := newQueueLoops(1, 1000, []Encoder{plain}, func(int) Sink { return noSink{} })
 	subs := join(loops[0].members, 1, []byte("a"), 0, 0)
 	done := publishAll(t, dir, stream("a", string(make([]byte, 5000))), stream("a", ""))
-	if dir.room.TryAcquire(1) {
+	if dir.room.TryAcquire(share.One{Amount: 1}) {
 		t.Error("there is room beside a batch over the bound")
 	}
 	loops[0].settle()
