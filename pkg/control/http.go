@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"io"
 	"log/slog"
 	"net"
@@ -18,20 +19,23 @@ import (
 	"holdfast/pkg/endpoint"
 	"holdfast/pkg/hub"
 	"holdfast/pkg/publish"
+	"holdfast/pkg/share"
 	"holdfast/pkg/token"
 	"holdfast/pkg/wire"
 )
 
 // Bounds of the HTTP publish endpoint.
 const (
-	maxHTTPRequests = 64               // in hand at the same time
-	maxHTTPClients  = 256              // connections open at the same time
-	httpWait        = 5 * time.Second  // for a place among the requests in hand
-	httpReadTimeout = 10 * time.Second // for head and body of a request
+	maxHTTPClients  = 256                               // connections open at the same time
+	maxHTTPRequests = maxHTTPClients - maxHTTPClients/8 // in hand at the same time; the rest is for probes
+	maxBodies       = 64 << 20                          // bytes of bodies in memory that are not small
+	maxWaiting      = 128 << 20                         // bytes of items that wait for room to be published
+	httpWait        = 5 * time.Second                   // for memory for a body
+	httpReadTimeout = 10 * time.Second                  // for head and body of a request
 	httpIdleTimeout = time.Minute
 	publishTimeout  = 5 * time.Second // for room to publish, and again for the receivers of a JSON answer
 	writeGrace      = 5 * time.Second // between the longest handling and the write deadline
-	maxParsing      = 8               // requests that are parsed and handed over at a time: items are up to 20 times their body
+	maxParsing      = 8               // requests that are parsed at a time: items are up to 20 times their body
 )
 
 // HTTPOptions is what an HTTPServer needs. Publisher must be set.
@@ -52,7 +56,12 @@ type HTTPOptions struct {
 type HTTPServer struct {
 	o       HTTPOptions
 	log     *slog.Logger
-	parsing chan struct{} // holds a token for each request that is parsed and handed over
+	parsing chan struct{} // holds a token for each request that is parsed
+
+	seed    maphash.Seed // of the keys in the pools
+	places  *share.Pool  // of requests: by client address, later by channel
+	bodies  *share.Pool  // bytes, by client address
+	waiting *share.Pool  // bytes, by channel
 }
 
 // NewHTTP returns an HTTPServer. Serve starts it.
@@ -66,7 +75,10 @@ func NewHTTP(o HTTPOptions) *HTTPServer {
 	if o.MaxMessage <= 0 {
 		o.MaxMessage = o.MaxBody
 	}
-	return &HTTPServer{o: o, log: o.Log, parsing: make(chan struct{}, maxParsing)}
+	return &HTTPServer{
+		o: o, log: o.Log, parsing: make(chan struct{}, maxParsing), seed: maphash.MakeSeed(),
+		places: share.New(maxHTTPRequests), bodies: share.New(maxBodies), waiting: share.New(maxWaiting),
+	}
 }
 
 // Serve serves ln until ctx ends, gives requests under way a second, and returns when all its goroutines are gone.
@@ -120,12 +132,19 @@ func (s *HTTPServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		answer(w, http.StatusBadRequest, "Request body too large.")
 		return
 	}
-	body, err := readBody(r.Body, make([]byte, 0, min(r.ContentLength, firstBodyRead)))
-	if err != nil {
-		answer(w, http.StatusBadRequest, "Request body incomplete.")
+	s.takePublish(w, r, asJSON)
+}
+
+// takePublish publishes the items of a request and answers it.
+func (s *HTTPServer) takePublish(w http.ResponseWriter, r *http.Request, asJSON bool) {
+	at := place{pool: s.places}
+	defer at.leave()
+	if !at.move(s.addressKey(r.RemoteAddr)) {
+		w.Header().Set("Retry-After", "1")
+		answer(w, http.StatusServiceUnavailable, "Too many requests at a time.")
 		return
 	}
-	p, failure := s.publish(r.Context(), body)
+	p, failure := s.publish(r, &at)
 	switch {
 	case failure != nil:
 		failure(w)
@@ -185,6 +204,40 @@ func hostOf(hostport string) string {
 		return host
 	}
 	return strings.Trim(hostport, "[]")
+}
+
+// addressKey is the key of a client: its address, or, because all local clients have the same one, its
+// connection.
+func (s *HTTPServer) addressKey(remote string) uint32 {
+	host, _, err := net.SplitHostPort(remote)
+	if ip := net.ParseIP(host); err != nil || ip.IsLoopback() {
+		host = remote
+	}
+	return s.key(host)
+}
+
+func (s *HTTPServer) key(name string) uint32 { return uint32(maphash.String(s.seed, name)) }
+
+// place is what one request has of a pool of places.
+type place struct {
+	pool  *share.Pool
+	load  share.One
+	taken bool
+}
+
+// move gives the place back for one of the user key, and reports whether there is one.
+func (p *place) move(key uint32) bool {
+	p.leave()
+	p.load = share.One{Key: key, Amount: 1}
+	p.taken = p.pool.TryAcquire(p.load)
+	return p.taken
+}
+
+func (p *place) leave() {
+	if p.taken {
+		p.pool.Release(p.load)
+		p.taken = false
+	}
 }
 
 // firstBodyRead is the memory that an announced body gets before its bytes have come.
@@ -247,25 +300,65 @@ func (p *published) receivers() []int {
 	return all
 }
 
-// publish parses the body and hands its items over. A failure is the answer when nothing was published.
-func (s *HTTPServer) publish(ctx context.Context, body []byte) (p *published, failure func(http.ResponseWriter)) {
-	ctx, cancel := context.WithTimeout(ctx, publishTimeout)
+// publish reads the body and hands its items over. A failure is the answer when nothing was published.
+//
+// While it waits for room to publish, its place and its memory are counted for the channel of its first
+// item: when publishers of a channel must wait, there is still room for those of the others.
+func (s *HTTPServer) publish(r *http.Request, at *place) (*published, func(http.ResponseWriter)) {
+	items, size, failure := s.read(r)
+	if failure != nil {
+		return nil, failure
+	}
+	p := newPublished(items)
+	if len(p.Deliveries) > 0 {
+		key := s.key(p.Deliveries[0].Item.Channel)
+		memory := share.One{Key: key, Amount: size}
+		if !at.move(key) || !s.waiting.TryAcquire(memory) {
+			return nil, busy
+		}
+		defer s.waiting.Release(memory)
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), publishTimeout)
 	defer cancel()
-	select {
-	case s.parsing <- struct{}{}:
-		defer func() { <-s.parsing }()
-	case <-ctx.Done():
-		return nil, busy
-	}
-	items, refusal := s.parse(body)
-	if refusal != "" {
-		return nil, func(w http.ResponseWriter) { answer(w, http.StatusBadRequest, refusal) }
-	}
-	p = newPublished(items)
 	if err := s.o.Publisher.Publish(ctx, &p.Batch); err != nil {
 		return nil, busy
 	}
 	return p, nil
+}
+
+// read reads and parses the body. size is about the memory that the items take.
+func (s *HTTPServer) read(r *http.Request) (items []publish.Item, size int64, failure func(http.ResponseWriter)) {
+	ctx, cancel := context.WithTimeout(r.Context(), httpWait)
+	defer cancel()
+	if r.ContentLength > firstBodyRead {
+		memory := share.One{Key: s.addressKey(r.RemoteAddr), Amount: r.ContentLength}
+		if s.bodies.Acquire(ctx, memory) != nil {
+			return nil, 0, busy
+		}
+		defer s.bodies.Release(memory)
+	}
+	body, err := readBody(r.Body, make([]byte, 0, min(r.ContentLength, firstBodyRead)))
+	if err != nil {
+		return nil, 0, refusal("Request body incomplete.")
+	}
+	parsing, cancel := context.WithTimeout(r.Context(), publishTimeout)
+	defer cancel()
+	select {
+	case s.parsing <- struct{}{}:
+		defer func() { <-s.parsing }()
+	case <-parsing.Done():
+		return nil, 0, busy
+	}
+	items, why := s.parse(body)
+	if why != "" {
+		return nil, 0, refusal(why)
+	}
+	return items, int64(len(body) + len(items)*deliverySize), nil
+}
+
+// refusal answers that a request is wrong.
+func refusal(why string) func(http.ResponseWriter) {
+	return func(w http.ResponseWriter) { answer(w, http.StatusBadRequest, why) }
 }
 
 // parse reads and checks the items of a body, or says why they are refused.
