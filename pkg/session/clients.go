@@ -392,6 +392,12 @@ func (c *Clients) Drained(id uint32) {
 
 // Deliver writes the encoded items to the connections: the hub decides, the transport writes.
 func (c *Clients) Deliver(key uint64, conns []uint32, b []byte, items int) (handed, behind int) {
+	for len(conns) > 0 && !c.alive(conns[0]) { // ended since the hub has gathered them
+		conns = conns[1:]
+	}
+	if len(conns) == 0 {
+		return 0, 0
+	}
 	if c.forms[c.table.At(conns[0]).form].kind == stats.Poll && slices.ContainsFunc(conns, c.t.Behind) {
 		return c.answerPolls(key, conns, b)
 	}

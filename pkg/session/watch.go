@@ -123,6 +123,9 @@ func (t *Listening) run(c *Clients) {
 
 // noteOpen tells of a new connection.
 func (c *Clients) noteOpen(id uint32, refused bool) {
+	if w := &c.watch; w.gone == id { // it ended after the batch's events were handed on
+		w.gone = 0
+	}
 	if c.wants(stats.EventConnect) {
 		c.tell(stats.Event{Type: stats.EventConnect, Kind: stats.HTTP.String()}, id, c.table.At(id))
 	}
