@@ -313,7 +313,7 @@ func (l *Loop) endBatch() {
 	if l.wheel.Advance(l.now, batchDue, l.due) {
 		more = true
 	}
-	more = l.readAgain() || more
+	l.readAgain()
 	more = l.handler.BatchEnd() || more
 	more = l.shed() || more
 	l.freeDead()
@@ -330,6 +330,7 @@ func (l *Loop) endBatch() {
 }
 
 // takeTasks hands over what waits in the mailbox, up to a bound, and reports whether some is left.
+	more = more || len(l.ready) > 0 // last: any of the steps may have called Again
 func (l *Loop) takeTasks() (more bool) {
 	rest := l.task > 0
 	if !rest {
@@ -374,7 +375,8 @@ func (l *Loop) freeDead() {
 	l.dead = keep
 }
 
-func (l *Loop) readAgain() (more bool) {
+// readAgain reads the connections that wait for another turn, up to a bound.
+func (l *Loop) readAgain() {
 	n := min(len(l.ready), batchEvents)
 	for _, id := range l.ready[:n] {
 		s := l.slots.At(id)
@@ -384,7 +386,6 @@ func (l *Loop) readAgain() (more bool) {
 		}
 	}
 	l.ready = append(l.ready[:0], l.ready[n:]...)
-	return len(l.ready) > 0
 }
 
 func (l *Loop) closeAll() {

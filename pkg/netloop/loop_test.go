@@ -255,3 +255,38 @@ func TestDeadlinesAreNeverEarly(t *testing.T) {
 		}
 	}
 }
+
+// A connection that is to be read again is, although Again was called in the last step of a batch.
+func TestAgainAtTheEndOfABatch(t *testing.T) {
+	asked, heard := false, make(chan struct{})
+	r, addr := startLoop(t, func(_ *Config, r *recorder) {
+		r.data = func(_ uint32, b []byte, _ int) int {
+			if !asked {
+				return 0
+			}
+			close(heard)
+			return len(b)
+		}
+	})
+	conn := dial(t, addr)
+	write(t, conn, "x")
+	c := r.connection(t, 0)
+	eventually(t, "the byte is kept", func() (ok bool) {
+		r.call(func() { ok = r.loop.slots.At(c).input != 0 })
+		return ok
+	})
+	r.call(func() {
+		r.end = func() bool {
+			if !asked {
+				asked = true
+				r.loop.Again(c)
+			}
+			return false
+		}
+	})
+	select {
+	case <-heard:
+	case <-time.After(5 * time.Second):
+		t.Error("the connection was not read again in 5 s, while nothing else happened")
+	}
+}
