@@ -149,13 +149,17 @@ func (l *Loop) Finish(c uint32, why stats.CloseReason) {
 	}
 	l.stats.Closed[why].Add(1)
 	l.handler.Gone(c)
-	l.drained(c, s)
+	if l.drained(c, s); unread && s.fd >= 0 { // the edge that told of it is past
+		l.readLater(c, s)
+	}
 }
 
 // finishDue closes a finishing connection, unless its client goes on taking what waits for it.
 func (l *Loop) finishDue(c uint32) {
 	before, taking := l.taking[c]
 	if unsent := l.Unsent(c); taking && unsent < before {
+	unread := s.flags&(flagAwaited|flagPaused) != 0
+	s.flags &^= flagAwaited | flagPaused
 		l.taking[c] = unsent
 		l.wheel.Arm(c, l.now+ticks(takeTime))
 		return
@@ -168,7 +172,7 @@ func (l *Loop) drained(c uint32, s *slot) {
 	if s.flags&flagShut != 0 || s.queue != 0 {
 		return
 	}
-	if s.flags&flagEOF != 0 {
+	if s.flags&flagRead != 0 {
 		l.close(c, stats.CloseClient)
 		return
 	}
@@ -240,12 +244,15 @@ func (l *Loop) readSocket(c uint32, s *slot, have int) (left int, whole bool) {
 	case errno == unix.EAGAIN:
 		return have, true
 	case errno == unix.EINTR:
+		if s.flags&flagPaused == 0 {
+			s.flags |= flagRead // the end was there before the read that found no more
+		}
 		return have, false
 	case errno != 0:
 		l.broken(c, errno, stats.CloseErrorRead)
 		return 0, true
 	case n == 0:
-		s.flags |= flagEOF
+		s.flags |= flagEOF | flagRead
 		return have, true
 	}
 	return l.feed(c, s, l.buf[:have+n], have), n < readBudget
@@ -267,11 +274,13 @@ func (l *Loop) feed(c uint32, s *slot, b []byte, seen int) (left int) {
 	return left
 }
 
-// halfClosed ends a connection whose client has shut down its side, after what waits for it was written: nobody who is
-// held may shut down (it would keep a level-triggered set awake for ever, and browsers never do).
+// halfClosed ends a connection whose client has shut down its side, after what waits for it was
+// written: nobody who is held may shut down (it would keep a level-triggered set awake for ever, and
+// browsers never do). Where something was left unread a mere close would be a reset, which could take an
+// answer from the client.
 func (l *Loop) halfClosed(c uint32, s *slot) {
 	switch {
-	case s.queue != 0 && s.flags&flagFinishing == 0:
+	case (s.queue != 0 || s.flags&flagRead == 0) && s.flags&flagFinishing == 0:
 		l.Finish(c, stats.CloseClient)
 	case s.queue == 0:
 		l.close(c, stats.CloseClient)

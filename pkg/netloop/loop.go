@@ -117,10 +117,9 @@ type mailbox struct {
 
 // slot is one connection.
 type slot struct {
-	fd        int32 // -1 once closed
-	gen       uint16
-	flags     uint8
-	_         uint8
+	fd        int32  // -1 once closed
+	gen       uint16 // never 0, so that a record which is not in use matches no event
+	flags     uint16
 	timer     timewheel.Node
 	input     uint32 // number in inputs, or 0
 	queue     uint32 // number in queues, or 0
@@ -133,6 +132,7 @@ const (
 	flagFinishing             // Finish was called
 	flagShut                  // our side is shut down; waiting for the client's
 	flagEOF                   // the client's side is shut down
+	flagRead                  // all that it sent before that has been read
 	flagDialing               // Dial began it, and it does not stand yet
 	flagAwaited               // Await was called: an answer is on its way
 	flagPaused                // Pause was called
