@@ -25,7 +25,9 @@ func (l *Loop) open(fd int, refused bool) {
 // that fails the socket is closed.
 func (l *Loop) register(fd int) (uint32, *slot, error) {
 	id, s := l.slots.Alloc()
-	l.births++
+	if l.births++; l.births == 0 {
+		l.births = 1
+	}
 	s.fd, s.gen, s.lastWrite = int32(fd), l.births, l.now
 	if err := addTo(l.active, id, s); err != nil {
 		l.slots.Free(id)
@@ -74,13 +76,22 @@ func (l *Loop) move(c uint32, from, to int) {
 	if s.fd < 0 {
 		return
 	}
-	err := unix.EpollCtl(from, unix.EPOLL_CTL_DEL, int(s.fd), nil)
-	if err == nil {
-		err = addTo(to, c, s)
+	if errno := forget(from, int(s.fd)); errno != 0 { // it is not in that set
+		l.close(c, stats.CloseOverload)
+		return
 	}
-	if err != nil { // ENOMEM
+	s.flags ^= flagHeld
+	if err := addTo(to, c, s); err != nil { // ENOMEM
 		l.close(c, stats.CloseOverload)
 	}
+}
+
+// set returns the epoll set in which the connection is.
+func (l *Loop) set(s *slot) int {
+	if s.flags&flagHeld != 0 {
+		return l.held
+	}
+	return l.active
 }
 
 // Close ends the connection at once. Bytes that wait in its queue are lost. The handler's Gone is called before Close
@@ -99,7 +110,10 @@ func (l *Loop) close(c uint32, why stats.CloseReason) {
 	delete(l.taking, c)
 	l.inputs.drop(&s.input)
 	l.queues.drop(&s.queue, l.stats)
-	unix.Close(int(s.fd)) // leaves its epoll set by itself: the description has no other descriptor
+	// A socket leaves its epoll set by itself when its last descriptor is closed. Where somebody else has
+	// one, it would stay there and go on telling events.
+	forget(l.set(s), int(s.fd))
+	unix.Close(int(s.fd))
 	s.fd = -1
 	l.dead = append(l.dead, c)
 	l.cfg.Limit.leave()
@@ -142,6 +156,8 @@ func (l *Loop) Finish(c uint32, why stats.CloseReason) {
 		l.watcher.Closing(c, why)
 	}
 	l.inputs.drop(&s.input)
+	unread := s.flags&(flagAwaited|flagPaused) != 0
+	s.flags &^= flagAwaited | flagPaused
 	s.flags |= flagFinishing
 	if s.queue != 0 {
 		l.taking[c] = l.Unsent(c)
@@ -158,8 +174,6 @@ func (l *Loop) Finish(c uint32, why stats.CloseReason) {
 func (l *Loop) finishDue(c uint32) {
 	before, taking := l.taking[c]
 	if unsent := l.Unsent(c); taking && unsent < before {
-	unread := s.flags&(flagAwaited|flagPaused) != 0
-	s.flags &^= flagAwaited | flagPaused
 		l.taking[c] = unsent
 		l.wheel.Arm(c, l.now+ticks(takeTime))
 		return
@@ -230,6 +244,9 @@ func (l *Loop) read(c uint32, s *slot) {
 	case !whole:
 		l.readLater(c, s)
 	case s.flags&(flagEOF|flagAwaited) == flagEOF:
+		if s.flags&flagPaused == 0 {
+			s.flags |= flagRead // the end was there before the read that found no more
+		}
 		l.halfClosed(c, s)
 		return
 	}
@@ -244,9 +261,6 @@ func (l *Loop) readSocket(c uint32, s *slot, have int) (left int, whole bool) {
 	case errno == unix.EAGAIN:
 		return have, true
 	case errno == unix.EINTR:
-		if s.flags&flagPaused == 0 {
-			s.flags |= flagRead // the end was there before the read that found no more
-		}
 		return have, false
 	case errno != 0:
 		l.broken(c, errno, stats.CloseErrorRead)

@@ -136,6 +136,7 @@ const (
 	flagDialing               // Dial began it, and it does not stand yet
 	flagAwaited               // Await was called: an answer is on its way
 	flagPaused                // Pause was called
+	flagHeld                  // it is in the set of the held ones
 )
 
 // New makes a loop and starts it. newHandler makes its handler; it is called before New returns and may keep the loop,
@@ -262,8 +263,8 @@ func (l *Loop) onConnections(set int) {
 	for i := range events[:n] {
 		ev := &events[i]
 		id := uint32(ev.Fd)
-		s := l.slots.At(id) // freed at the end of the batch at the earliest
-		if s.fd < 0 || s.gen != uint16(ev.Pad) {
+		s := l.named(ev)
+		if s == nil {
 			continue
 		}
 		if s.flags&flagDialing != 0 && !l.dialed(id, s, ev.Events) {
@@ -283,6 +284,17 @@ func (l *Loop) onConnections(set int) {
 			l.read(id, s)
 		}
 	}
+}
+
+// named returns the connection that an event names, nil when it is closed. A slot is freed at the end
+// of the batch at the earliest. An older event could come only for a socket that somebody else still
+// holds; its page of slots may be gone, or another connection may have the number.
+func (l *Loop) named(ev *unix.EpollEvent) *slot {
+	s := l.slots.Find(uint32(ev.Fd))
+	if s == nil || s.fd < 0 || s.gen == 0 || s.gen != uint16(ev.Pad) {
+		return nil
+	}
+	return s
 }
 
 func (l *Loop) onWake() { silence(l.wake) }
@@ -318,6 +330,7 @@ func (l *Loop) endBatch() {
 	more = l.shed() || more
 	l.freeDead()
 	l.resumeAccept()
+	more = more || len(l.ready) > 0 // last: any of the steps may have called Again
 	if more {
 		ring(l.wake)
 	}
@@ -330,7 +343,6 @@ func (l *Loop) endBatch() {
 }
 
 // takeTasks hands over what waits in the mailbox, up to a bound, and reports whether some is left.
-	more = more || len(l.ready) > 0 // last: any of the steps may have called Again
 func (l *Loop) takeTasks() (more bool) {
 	rest := l.task > 0
 	if !rest {

@@ -40,6 +40,12 @@ func ready(fd int, events []unix.EpollEvent) (int, unix.Errno) {
 	return int(n), errno
 }
 
+// forget takes fd out of an epoll set.
+func forget(set, fd int) unix.Errno {
+	_, _, errno := unix.RawSyscall6(unix.SYS_EPOLL_CTL, uintptr(set), unix.EPOLL_CTL_DEL, uintptr(fd), 0, 0, 0)
+	return errno
+}
+
 // ring adds 1 to the eventfd fd, which is non-blocking.
 func ring(fd int) {
 	one := uint64(1)
