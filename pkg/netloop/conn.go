@@ -210,8 +210,9 @@ func (l *Loop) Again(c uint32) {
 // Ended reports whether the client has shut down its side.
 func (l *Loop) Ended(c uint32) bool { return l.slots.At(c).flags&flagEOF != 0 }
 
-// Pause has nothing more read of the connection until Again is called: its client has sent more than its turn. When it shuts down
-// its side, the connection ends.
+// Pause has nothing more read of the connection until Again is called: its client has sent more than its
+// turn. When it shuts down its side, the connection ends. One that is held (Hold) ends as well when its
+// client sends more than heldUnread: its end could wait unseen behind more than the socket's buffer takes.
 func (l *Loop) Pause(c uint32) { l.slots.At(c).flags |= flagPaused }
 
 // Await notes that an answer to the client is on its way: until Again is called nothing more is read, and the connection stays

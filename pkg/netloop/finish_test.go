@@ -97,3 +97,56 @@ func TestFinishReadsWhatCameBeforeTheClientsEnd(t *testing.T) {
 		})
 	}
 }
+
+// A client that sends more than its socket's buffer takes while it is held and paused, and leaves, is seen
+// to have left. One that sends less goes on when its turn comes, and so does one that is not held.
+func TestHeldClientThatSendsTooMuchEnds(t *testing.T) {
+	for name, tt := range map[string]struct {
+		hold bool
+		rest int
+		ends bool
+	}{
+		"too much":           {true, 8 << 20, true},
+		"just too much":      {true, heldUnread + 1, true},
+		"little":             {true, heldUnread - 1, false},
+		"much, but not held": {false, 60 << 10, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			paused := make(chan uint32, 1)
+			r, addr := startLoop(t, func(_ *Config, r *recorder) {
+				first := true
+				r.data = func(c uint32, b []byte, _ int) int {
+					if !first {
+						return len(b)
+					}
+					first = false
+					if tt.hold {
+						r.loop.Hold(c)
+					}
+					r.loop.Pause(c)
+					paused <- c
+					return len(b)
+				}
+			})
+			conn := dial(t, addr)
+			write(t, conn, "head")
+			c := <-paused
+			done := make(chan struct{})
+			go func() {
+				io.WriteString(conn, strings.Repeat("x", tt.rest)) // it may fail: the loop ends it
+				close(done)
+			}()
+			if tt.ends {
+				eventually(t, "the connection is over", func() bool { return r.isGone(c) })
+				<-done
+				conn.Close()
+				eventually(t, "its socket is closed", func() bool { return r.loop.cfg.Limit.Connections() == 0 })
+				return
+			}
+			<-done
+			r.call(func() { r.loop.Again(c) })
+			eventually(t, "the rest is heard", func() bool { return len(r.bytes(c)) == len("head")+tt.rest })
+		})
+	}
+}

@@ -16,12 +16,13 @@ import (
 )
 
 const (
-	batchEvents   = 128     // connection events taken from one epoll set in one batch
-	batchTasks    = 4096    // mailbox tasks taken in one batch
-	batchDue      = 256     // deadlines told in one batch
-	batchSheds    = 256     // connections closed in one batch because the memory for queues is used up
-	batchAccepts  = 64      // connections accepted from one listener in one batch
-	readBudget    = 8 << 10 // bytes read from one connection in one batch
+	batchEvents   = 128      // connection events taken from one epoll set in one batch
+	batchTasks    = 4096     // mailbox tasks taken in one batch
+	batchDue      = 256      // deadlines told in one batch
+	batchSheds    = 256      // connections closed in one batch because the memory for queues is used up
+	batchAccepts  = 64       // connections accepted from one listener in one batch
+	readBudget    = 8 << 10  // bytes read from one connection in one batch
+	heldUnread    = 32 << 10 // bytes that the client of a held connection may send while it is paused
 	tickLength    = 50 * time.Millisecond
 	lingerTime    = 2 * time.Second // for a client that has all bytes to close
 	takeTime      = 5 * time.Second // in which a client has to go on taking the last bytes
@@ -280,6 +281,8 @@ func (l *Loop) onConnections(set int) {
 		case s.fd < 0:
 		case ev.Events&(unix.EPOLLERR|unix.EPOLLHUP) != 0 && s.flags&(flagAwaited|flagPaused) != 0: // no read would tell
 			l.close(id, stats.CloseClient)
+		case s.flags&(flagHeld|flagPaused) == flagHeld|flagPaused && unread(int(s.fd)) > heldUnread:
+			l.Finish(id, stats.CloseBadRequest)
 		case ev.Events&^unix.EPOLLOUT != 0:
 			l.read(id, s)
 		}

@@ -40,6 +40,13 @@ func ready(fd int, events []unix.EpollEvent) (int, unix.Errno) {
 	return int(n), errno
 }
 
+// unread returns the number of bytes that wait to be read from the socket fd.
+func unread(fd int) int {
+	n := int32(0)
+	unix.RawSyscall(unix.SYS_IOCTL, uintptr(fd), unix.SIOCINQ, uintptr(unsafe.Pointer(&n)))
+	return int(n)
+}
+
 // forget takes fd out of an epoll set.
 func forget(set, fd int) unix.Errno {
 	_, _, errno := unix.RawSyscall6(unix.SYS_EPOLL_CTL, uintptr(set), unix.EPOLL_CTL_DEL, uintptr(fd), 0, 0, 0)
