@@ -14,6 +14,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"holdfast/pkg/server"
 )
 
 // activated is a pushd whose sockets were opened by systemd-socket-activate, in the place of systemd.
@@ -26,9 +28,11 @@ type activated struct {
 	bin              string
 }
 
-// activate has the sockets opened for a pushd that starts with the first client. names are those of its descriptors.
-func activate(t *testing.T, names string) *activated {
+// activate has the sockets opened for a pushd that starts with the first client. names are those of its descriptors, args
+// more options.
+func activate(t *testing.T, names string, args ...string) *activated {
 	t.Helper()
+	takeDefaultPorts(t)
 	if _, err := exec.LookPath("systemd-socket-activate"); err != nil {
 		t.Skipf("systemd is not installed, socket activation is not tried: %v", err)
 	}
@@ -40,8 +44,8 @@ func activate(t *testing.T, names string) *activated {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { a.notify.Close() })
-	a.cmd = exec.Command("systemd-socket-activate", "-l", a.clients, "-l", a.publish, "-l", a.control, "--fdname="+names,
-		"-E", "NOTIFY_SOCKET="+notify, filepath.Join(bin, "pushd"), "--drain-timeout", "100ms")
+	a.cmd = exec.Command("systemd-socket-activate", append([]string{"-l", a.clients, "-l", a.publish, "-l", a.control,
+		"--fdname=" + names, "-E", "NOTIFY_SOCKET=" + notify, filepath.Join(bin, "pushd"), "--drain-timeout", "100ms"}, args...)...)
 	a.cmd.Env, a.cmd.Stdout, a.cmd.Stderr = environment(), &a.output, &a.output
 	if err := a.cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -56,6 +60,18 @@ func activate(t *testing.T, names string) *activated {
 		}
 	})
 	return a
+}
+
+// takeDefaultPorts keeps pushd's default ports taken for the time of a test, as they are where a pushd runs already: the
+// test must not need them.
+func takeDefaultPorts(t *testing.T) {
+	t.Helper()
+	o := server.NewOptions()
+	for _, addr := range append(o.Listen, o.PublishListen) {
+		if l, err := net.Listen("tcp", addr); err == nil { // an error: they are taken
+			t.Cleanup(func() { l.Close() })
+		}
+	}
 }
 
 // freeAddr returns an address on which nobody listens, for somebody who is about to.
@@ -129,7 +145,7 @@ func TestPushdTakesSocketsOfSystemd(t *testing.T) {
 }
 
 func TestPushdShowsMetricsOnASocketOfSystemd(t *testing.T) {
-	a := activate(t, "clients:metrics:control") // the second address is that of metrics then
+	a := activate(t, "clients:metrics:control", "--publish-listen", "off") // the second address is that of metrics then
 	awaitText(t, a.hold(t), "retry:")
 	res, err := http.Get("http://" + a.publish + "/metrics")
 	if err != nil {

@@ -48,18 +48,18 @@ for (const [transport, label] of [['events', 'EventSource'], ['ws', 'WebSocket']
     await page.getByLabel(label).check();
     await state(page, 'open');
     const hostile = '<img src=x onerror=alert(1)> & grüße';
-    await pushd.deliver('--no-eol', '--id', 'm-7', 'demo', hostile);
+    await pushd.deliver('--no-eol', '--id', 'm-7', 'test', hostile);
     await logged(page, 'message', hostile);
     assert.equal(await page.locator('#log img').count(), 0);
     assert.equal(await page.locator('#last-id').textContent(), transport === 'ws' ? 'none' : 'm-7');
-    await pushd.deliver('--no-eol', 'demo', 'a second one');
+    await pushd.deliver('--no-eol', 'test', 'a second one');
     await logged(page, 'message', 'a second one');
     assert.equal(await page.locator('#messages').textContent(), '2');
     assert.equal(await page.locator('#gaps').textContent(), '0');
     await page.reload(); // the address keeps the choice
     await state(page, 'open');
     assert.ok(await page.getByLabel(label).isChecked());
-    await pushd.deliver('--no-eol', 'demo', 'after the reload');
+    await pushd.deliver('--no-eol', 'test', 'after the reload');
     await logged(page, 'message', 'after the reload');
     assert.deepEqual(page.complaints, []);
   });
@@ -68,7 +68,7 @@ for (const [transport, label] of [['events', 'EventSource'], ['ws', 'WebSocket']
 test('binary messages are shown as bytes', async t => {
   const pushd = await Pushd.start(t);
   const page = await visit(t, pushd.url + '/?transport=ws');
-  await pushd.deliverInput(Buffer.from([0xff, 0x00]), 'demo', '-');
+  await pushd.deliverInput(Buffer.from([0xff, 0x00]), 'test', '-');
   await logged(page, 'message', '2 bytes: ff 00');
 });
 
@@ -88,11 +88,11 @@ test('the number of connections held', async t => {
 test('the pushpub line does what it says', async t => {
   const pushd = await Pushd.start(t);
   // Run by a shell with pushpub in its PATH, the line must reach this very page.
-  for (const channel of ['demo', "it's", 'a b$HOME`id`"\\', '-x', 'bench', 'help', 'ü/ü', '*']) {
+  for (const channel of ['test', "it's", 'a b$HOME`id`"\\', '-x', 'bench', 'help', 'ü/ü', '*']) {
     await t.test(channel, async t => {
       const page = await visit(t, `${pushd.url}/?channel=${encodeURIComponent(channel)}`);
       const line = await page.locator('#line').textContent();
-      if (channel === 'demo') assert.equal(line, "pushpub demo 'hello'");
+      if (channel === 'test') assert.equal(line, "pushpub test 'hello'");
       if (channel === "it's") assert.equal(line, "pushpub 'it'\\''s' 'hello'");
       await until('the page is subscribed', async () => (await pushd.pushpub(['--require-receivers', '-c', channel, 'first'])).code === 0);
       await promisify(execFile)('sh', ['-c', line], {
@@ -120,7 +120,7 @@ test('another channel, and the end of a subscription', async t => {
   await state(page, 'open');
   await pushd.deliver('other', 'for other');
   await logged(page, 'message', 'for other');
-  await until('the former channel is left', async () => (await pushd.pushpub(['--require-receivers', 'demo', 'lost'])).code === 4);
+  await until('the former channel is left', async () => (await pushd.pushpub(['--require-receivers', 'test', 'lost'])).code === 4);
   await page.getByRole('button', {name: 'Stop'}).click();
   await state(page, 'stopped');
   await until('the channel is left', async () => (await pushd.pushpub(['--require-receivers', 'other', 'lost'])).code === 4);
@@ -138,9 +138,9 @@ test('a refused channel is told, and not tried again', async t => {
 test('the log is bounded', async t => {
   const pushd = await Pushd.start(t);
   const page = await visit(t, pushd.url + '/');
-  await pushd.deliver('demo', 'first');
+  await pushd.deliver('test', 'first');
   const lines = Array.from({length: 1200}, (_, i) => `line ${i}`);
-  await pushd.deliverInput(lines.join('\n') + '\n', '-l', 'demo');
+  await pushd.deliverInput(lines.join('\n') + '\n', '-l', 'test');
   await logged(page, 'message', 'line 1199');
   assert.deepEqual(await texts(page, 'message'), lines.slice(-500));
   assert.equal(await page.locator('#messages').textContent(), '1201');
@@ -150,7 +150,7 @@ for (const transport of ['events', 'ws', 'poll']) {
   test(`${transport}: the page comes back after a restart of pushd`, async t => {
     const pushd = await Pushd.start(t);
     const page = await visit(t, `${pushd.url}/?transport=${transport}`);
-    await pushd.deliver('--no-eol', '--retry', '100', 'demo', 'before');
+    await pushd.deliver('--no-eol', '--retry', '100', 'test', 'before');
     await logged(page, 'message', 'before');
     await pushd.stop('SIGKILL');
     await state(page, 'reconnecting');
@@ -158,7 +158,7 @@ for (const transport of ['events', 'ws', 'poll']) {
     await pushd.restart();
     await state(page, 'open');
     assert.equal(await page.locator('#reconnects').textContent(), '1');
-    await pushd.deliver('--no-eol', 'demo', 'after the restart');
+    await pushd.deliver('--no-eol', 'test', 'after the restart');
     await logged(page, 'message', 'after the restart');
   });
 }
@@ -169,12 +169,12 @@ for (const transport of ['events', 'poll']) {
     const relay = await Relay.start(t, pushd.port);
     const page = await visit(t, `${relay.url}/?transport=${transport}`);
     const want = ['message 0'];
-    await pushd.deliver('--no-eol', '--retry', '100', 'demo', want[0]);
+    await pushd.deliver('--no-eol', '--retry', '100', 'test', want[0]);
     await logged(page, 'message', want[0]);
     relay.cut();
     for (let i = 1; i <= 20; i++) {
       want.push(`message ${i}`);
-      await pushd.publish('--no-eol', '--retry', '100', 'demo', want[i]);
+      await pushd.publish('--no-eol', '--retry', '100', 'test', want[i]);
     }
     await logged(page, 'message', want.at(-1));
     assert.deepEqual(await texts(page, 'message'), want);
@@ -182,7 +182,7 @@ for (const transport of ['events', 'poll']) {
 
     await pushd.stop('SIGKILL');
     await pushd.restart();
-    await pushd.publish('--no-eol', 'demo', 'after the restart');
+    await pushd.publish('--no-eol', 'test', 'after the restart');
     await logged(page, 'message', 'after the restart');
     await page.locator('#log li.gap').first().waitFor();
     assert.match(await page.locator('#gaps').textContent(), /^[1-9]/);
@@ -195,7 +195,7 @@ test('a token is asked for when one is wanted', async t => {
   await page.goto(pushd.url + '/');
   await state(page, 'refused');
   assert.match(await page.locator('#state').textContent(), /^refused \(401\): /);
-  for (const [text, want] of [['not.a.token', 'refused'], [token('other'), 'refused'], [token('demo'), 'open']]) {
+  for (const [text, want] of [['not.a.token', 'refused'], [token('other'), 'refused'], [token('test'), 'open']]) {
     await page.getByLabel('Token').fill(text);
     const request = page.waitForRequest(r => r.url().includes('/events'));
     await page.getByRole('button', {name: 'Subscribe'}).click();
@@ -203,7 +203,7 @@ test('a token is asked for when one is wanted', async t => {
     await state(page, want);
     assert.ok(!page.url().includes('token'), 'the address does not show it');
   }
-  await pushd.deliver('demo', 'hello');
+  await pushd.deliver('test', 'hello');
   await logged(page, 'message', 'hello');
 });
 
@@ -212,7 +212,7 @@ test('the page fits a telephone, light and dark', async t => {
   const grounds = [];
   for (const colorScheme of ['light', 'dark']) {
     const page = await visit(t, pushd.url + '/', {colorScheme, viewport: {width: 360, height: 700}});
-    await pushd.deliver('demo', 'x'.repeat(3000));
+    await pushd.deliver('test', 'x'.repeat(3000));
     await page.locator('#log li').first().waitFor();
     const {width, ground} = await page.evaluate(() => ({
       width: document.documentElement.scrollWidth,
