@@ -31,6 +31,9 @@ type config struct {
 
 // load reads the files and lets them fill in what neither an option nor the environment sets.
 func (cfg *config) load(c *cli.Context) (err error) {
+	if err := unknownVariables(os.Environ(), cfg.flags); err != nil {
+		return err
+	}
 	if path := c.String("pushpin-config"); path != "" {
 		if cfg.pushpin, err = readPushpinConfig(path, cfg.flags); err != nil {
 			return err

@@ -17,6 +17,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"holdfast/pkg/nearest"
 	"holdfast/pkg/version"
 )
 
@@ -111,6 +112,9 @@ func run(ctx context.Context, a *cli.App, args []string) error {
 		_, err := fmt.Fprintf(a.Writer, "%s %s\n", a.Name, a.Version)
 		return err
 	}
+	if err := misspeltSocket(os.Environ()); err != nil {
+		return err
+	}
 	if p.literal {
 		a.Commands = nil // after "--" nothing is the name of a subcommand
 	}
@@ -156,6 +160,21 @@ func (e *exitError) Unwrap() error { return e.err }
 
 // Exit returns err with the exit code that the process ends with. With a nil err nothing is printed.
 func Exit(code int, err error) error { return &exitError{code: code, err: err} }
+
+// misspeltSocket refuses a variable that was meant to be PUSHD_SOCKET, the only one that all binaries read. Without it
+// they would go to another pushd.
+func misspeltSocket(environ []string) error {
+	const socket = "PUSHD_SOCKET"
+	others := []string{socket, socket + "_MODE", socket + "_GROUP"} // pushd's own
+	for _, e := range environ {
+		name, value, _ := strings.Cut(e, "=")
+		if strings.HasPrefix(name, "PUSHD_") && value != "" && nearest.Name(name, others) == socket &&
+			name != socket && nearest.Distance(name, socket) <= 2 {
+			return Usagef("$%s: unknown variable (did you mean %s?)", name, socket)
+		}
+	}
+	return nil
+}
 
 // Usagef returns an error that ends the process with Usage. Its text names the option or argument, the value and what
 // is allowed, in one line.

@@ -253,3 +253,16 @@ func TestMainCancelsAtSIGTERM(t *testing.T) {
 		t.Errorf("exit %d, want 0", code)
 	}
 }
+
+func TestMisspeltSocketVariableIsRefused(t *testing.T) {
+	for variable, refused := range map[string]bool{
+		"PUSHD_SOKET=/x": true, "PUSHD_SOCKETS=/x": true, "PUSHD_SCOKET=/x": true,
+		"PUSHD_SOCKET=/x": false, "PUSHD_SOCKET_MODE=0600": false, "PUSHD_SOCKET_GROUP=a": false,
+		"PUSHD_SOKET=": false, "PUSHD_STATSD=a:1": false, "PUSHD_ROUTES=/x": false, "XPUSHD_SOKET=/x": false,
+	} {
+		err := misspeltSocket([]string{"HOME=/", variable})
+		if name, _, _ := strings.Cut(variable, "="); refused != (err != nil) || refused && !strings.Contains(err.Error(), "$"+name+": ") {
+			t.Errorf("%s: %v, refused: want %t", variable, err, refused)
+		}
+	}
+}
