@@ -114,6 +114,9 @@ func TestUnitsAgreeWithPushd(t *testing.T) {
 	if err != nil || stop < o.DrainTimeout+time.Minute { // what sysprep asks for a million connections
 		t.Errorf("TimeoutStopSec is %v (%v), want a minute more than the drain of %v", stop, err, o.DrainTimeout)
 	}
+	if got := setting(t, service, "ExecReload"); got != "/bin/kill -HUP $MAINPID" {
+		t.Errorf("ExecReload=%s, want the signal at which pushd reads its routes again", got)
+	}
 	files, err := strconv.Atoi(setting(t, service, "LimitNOFILE"))
 	if need := 1_000_000 + server.SpareFiles(64, 1); err != nil || files < need {
 		t.Errorf("LimitNOFILE is %d (%v), want %d for a million connections", files, err, need)
