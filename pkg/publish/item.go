@@ -55,6 +55,35 @@ type Item struct {
 	Meta  map[string]string
 	NoSeq bool
 	Size  int // size in bytes for block statistics; 0 means the content's own size
+
+	// Position is given by the hub's history, never by a publisher: it names the item where its ID
+	// would not lead a client back to it, because the ID comes more than once or a header field
+	// cannot carry it. "" means that the ID does.
+	Position string
+}
+
+// ResumeID returns what a client that has had the item names when it comes back: its Position, else
+// its ID. It is "" where the item has neither, and where its ID is no value of a header field.
+func (it *Item) ResumeID() string {
+	switch {
+	case it.Position != "":
+		return it.Position
+	case FieldSafe(it.ID):
+		return it.ID
+	}
+	return ""
+}
+
+// FieldSafe reports whether the id comes through a header field as it is: visible ASCII, with
+// spaces inside only (RFC 9110 5.5). Other bytes are read in one way by some clients and in another
+// way by others.
+func FieldSafe(id string) bool {
+	for i := range len(id) {
+		if c := id[i]; c > '~' || c < ' ' || c == ' ' && (i == 0 || i == len(id)-1) {
+			return false
+		}
+	}
+	return true
 }
 
 // Has reports whether the item has content for f.
