@@ -6,7 +6,7 @@ FUZZTIME ?= 20s
 BINARIES := pushd pushpub pushstat sysprep
 
 .DEFAULT_GOAL := help
-.PHONY: help build install run test race interop oracle fuzz bench yardstick capacity cover golden lint tidy ci clean
+.PHONY: help build install run test race positions interop oracle fuzz bench yardstick capacity cover golden lint tidy ci clean
 
 help: ## print this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /  \1\t/' | expand -t 14
@@ -24,7 +24,10 @@ test: ## everything that must pass; make interop as well where what it needs is 
 	else echo "SKIPPED: make interop (no npm packages, chromium, php or pushpin)"; fi
 
 race: ## the tests under the race detector, in random order
-	go test -race -shuffle=on -count=1 ./...
+	HOLDFAST_POSITIONS=100 go test -race -shuffle=on -count=1 ./...
+
+positions: ## 100,000 histories of clients that are cut and come back (docs/clients.md, "What was missed")
+	HOLDFAST_POSITIONS=100000 go test -count=1 -timeout 2h -run '^TestPositions$$' ./pkg/session
 
 interop: ## the tests with npm clients and headless Chromium (installs the npm packages; needs node, chromium, php and pushpin-publish)
 	HOLDFAST_INTEROP=1 go test -count=1 -timeout 10m ./scripts/interop

@@ -50,7 +50,7 @@ type Delivery struct {
 	charge    int64  // about its memory
 	channel   channel
 	seq       uint64       // its number; 0: its channel keeps no history
-	leg       *leg         // where seq is under way
+	page      *seqPage     // where seq is under way
 	loops     atomic.Int32 // loops that have not ended their walk
 	receivers atomic.Int32
 }
@@ -65,8 +65,8 @@ func (d *Delivery) end(n int) {
 		d.receivers.Add(int32(n))
 	}
 	if d.loops.Add(-1) == 0 {
-		if d.leg != nil {
-			d.leg.end(d.seq)
+		if d.page != nil {
+			d.page.end(d.seq)
 		}
 		d.batch.known()
 	}

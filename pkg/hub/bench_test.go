@@ -129,9 +129,9 @@ func BenchmarkResume(b *testing.B) {
 			var items []*publish.Item
 			b.ReportAllocs()
 			for b.Loop() {
-				var subs uint32
-				subs, items, _, _ = m.Resume(2, names, 0, 0, from, items[:0])
-				m.Leave(subs)
+				r, _ := m.Resume(2, names, 0, 0, from, items[:0])
+				items = r.Items
+				m.Leave(r.Subs)
 			}
 			if len(items) != missed {
 				b.Fatalf("Resume gives %d items, want %d", len(items), missed)

@@ -5,50 +5,63 @@ import (
 	"sync/atomic"
 )
 
-// flightLen is the count of sequence numbers in a leg of a flight.
-const flightLen = 1024
+// pageLen is the count of sequence numbers in a page of a flight.
+const pageLen = 1024
 
-// flight knows which sequence numbers are under way: given to an item that some loop has not ended yet. The order lock
-// guards it. It takes a bit for each number from the lowest one under way on.
+// flight knows which sequence numbers are under way: given to an item that some loop has not ended
+// yet. The order lock guards it. Numbers rise, and may leave any out. It takes a bit for each
+// number of the pages that have one under way.
 type flight struct {
-	low  uint64 // every number below it has ended
-	base uint64 // first number of legs[0]
-	legs []*leg
+	low   uint64     // every number below it has ended, or was left out
+	pages []*seqPage // in the order of their numbers; the last one may have more to come
 }
 
-// leg holds the bits of flightLen sequence numbers. Loops set them without a lock.
-type leg struct {
-	ended [flightLen / 64]atomic.Uint64
+// seqPage holds the bits of pageLen sequence numbers. Loops set them without a lock.
+type seqPage struct {
+	first uint64
+	ended [pageLen / 64]atomic.Uint64 // or not there
 }
 
 // end notes that all loops are done with the item of that number.
-func (l *leg) end(seq uint64) { l.ended[seq%flightLen/64].Or(1 << (seq % 64)) }
+func (p *seqPage) end(seq uint64) { p.ended[seq%pageLen/64].Or(1 << (seq % 64)) }
 
-// add puts seq under way, which comes right after the number added before (the first one is 1), and returns its leg.
-func (f *flight) add(seq uint64) *leg {
-	i := (seq - f.base) / flightLen
-	if i == uint64(len(f.legs)) {
-		f.legs = append(f.legs, new(leg))
+// add puts seq under way, which is higher than all numbers added before, and returns its page.
+func (f *flight) add(seq uint64) *seqPage {
+	first := seq - seq%pageLen
+	if n := len(f.pages); n > 0 && f.pages[n-1].first == first {
+		p := f.pages[n-1]
+		p.ended[seq%pageLen/64].And(^(uint64(1) << (seq % 64)))
+		return p
 	}
-	return f.legs[i]
+	p := &seqPage{first: first}
+	for i := range p.ended {
+		p.ended[i].Store(^uint64(0))
+	}
+	p.ended[seq%pageLen/64].And(^(uint64(1) << (seq % 64)))
+	f.pages = append(f.pages, p)
+	return p
 }
 
-// lowest returns the lowest number under way, next when there is none below it. Numbers up to next-1 have been added.
+// lowest returns the lowest number under way, next when there is none below it. Every number below
+// next that is to come has been added.
 func (f *flight) lowest(next uint64) uint64 {
-	f.low = max(f.low, 1) // there is no number 0
-	for f.low < next {
-		at := f.low % 64
-		word := f.legs[0].ended[f.low%flightLen/64].Load() >> at
-		n := uint64(bits.TrailingZeros64(^word)) // what was shifted in ends the run
-		f.low += n
-		if f.low-f.base == flightLen {
-			f.base = f.low
-			f.legs[0] = nil
-			f.legs = f.legs[1:]
+	for len(f.pages) > 0 {
+		p := f.pages[0]
+		for seq := max(f.low, p.first); seq < p.first+pageLen && seq < next; {
+			running := ^p.ended[seq%pageLen/64].Load() >> (seq % 64)
+			if running != 0 {
+				f.low = seq + uint64(bits.TrailingZeros64(running))
+				return f.low
+			}
+			seq += 64 - seq%64
+			f.low = min(seq, next)
 		}
-		if n < 64-at {
+		if p.first+pageLen > next { // more of its numbers may come
 			break
 		}
+		f.pages[0] = nil
+		f.pages = f.pages[1:]
 	}
+	f.low = max(f.low, next)
 	return f.low
 }

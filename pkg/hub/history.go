@@ -2,6 +2,7 @@ package hub
 
 import (
 	"cmp"
+	"hash/maphash"
 	"math/rand/v2"
 	"slices"
 	"strconv"
@@ -69,7 +70,9 @@ func (d *Directory) KeepHistory(o HistoryOptions) {
 		epoch: strconv.FormatUint(rand.Uint64()>>(64-epochBits), epochBase) + "-",
 		start: d.started,
 		exact: map[string]*keep{},
-		log:   log{memory: o.Memory},
+		log: log{memory: o.Memory, ids: idIndex{
+			seed: maphash.MakeSeed(), most: int(min(max(o.Memory/1024, 16), maxDropped)),
+		}},
 	}
 	byPrefix := map[string]*keep{}
 	for _, r := range o.Rules {
@@ -152,7 +155,7 @@ func (d *Directory) publishOrdered(b *Batch) {
 	r.at = int64(b.came)
 	for i := range b.Deliveries {
 		dl := &b.Deliveries[i]
-		dl.batch, dl.seq, dl.leg = b, 0, nil
+		dl.batch, dl.seq, dl.page = b, 0, nil
 		if d.repeats(&dl.Item) {
 			b.known()
 			continue
@@ -226,13 +229,16 @@ func (d *Directory) publishRun(r *run) {
 		item := &it.dl.Item
 		since := h.flight.lowest(h.seq + 1)
 		h.seq++
-		it.dl.seq, it.dl.leg = h.seq, h.flight.add(h.seq)
+		it.dl.seq, it.dl.page = h.seq, h.flight.add(h.seq)
 		if it.packed == "" {
 			h.pass(item.Channel, h.seq)
 		} else {
 			e := entry{seq: h.seq, since: since, at: h.at, packed: it.packed, sends: it.sends, given: item.ID != ""}
 			e.named = e.given || item.Event.ID != ""
-			h.log.add(item.Channel, it.keep, e)
+			e.positioned = !publish.FieldSafe(item.ID) || !publish.FieldSafe(item.Event.ID)
+			if again := h.log.add(item.Channel, it.keep, e); again || e.positioned {
+				item.Position = h.position(h.seq)
+			}
 			if !e.given {
 				item.ID = h.writeID(&r.ids, h.seq)
 			}
@@ -244,7 +250,7 @@ func (d *Directory) publishRun(r *run) {
 	h.mu.Unlock()
 	for i := range r.items[:r.n] {
 		if dl := r.items[i].dl; dl != nil { // nobody subscribes
-			dl.leg.end(dl.seq)
+			dl.page.end(dl.seq)
 			dl.batch.known()
 		}
 	}
@@ -252,22 +258,21 @@ func (d *Directory) publishRun(r *run) {
 	r.n, r.nameless = 0, 0
 }
 
-// sends is the formats in which the item brings something to anybody. One that only ends connections, or gives a hint, is an act
-// on those who are there; a patch is one on what its reader has.
-func sends(it *publish.Item) (f publish.Format) {
-	if it.Has(publish.SSE) {
-		f |= publish.SSE
+// allFormats are the formats of an item.
+var allFormats = [...]publish.Format{
+	publish.SSE, publish.HTTPStream, publish.WSMessage, publish.HTTPResponse,
+}
+
+// sends is the formats in which the item brings content to anybody who comes later. One that only
+// ends connections, or gives a hint, is an act on those who are there; a patch is one on what its
+// reader has.
+func sends(it *publish.Item) (formats publish.Format) {
+	for _, f := range allFormats {
+		if it.For(f, false) == publish.Content {
+			formats |= f
+		}
 	}
-	if it.Has(publish.HTTPStream) && it.Stream.Action == publish.Send {
-		f |= publish.HTTPStream
-	}
-	if it.Has(publish.WSMessage) && it.Message.Action == publish.Send {
-		f |= publish.WSMessage
-	}
-	if it.Has(publish.HTTPResponse) && it.Response.Action == publish.Send && it.Response.BodyPatch == "" {
-		f |= publish.HTTPResponse
-	}
-	return f
+	return formats
 }
 
 // writeID writes the id that the item of that number gets when its publisher gave none, and returns it. It does not allocate

@@ -70,11 +70,11 @@ func (k *keeper) enter(loop int, encoder uint8, from From, channels ...string) (
 	for _, c := range channels {
 		names = append(names, []byte(c))
 	}
-	subs, items, gap, ok := k.loops[loop].members.Resume(k.conn, names, encoder, encoder, from, nil)
+	r, ok := k.loops[loop].members.Resume(k.conn, names, encoder, encoder, from, nil)
 	if !ok {
 		k.t.Fatalf("Resume of %v refused", channels)
 	}
-	return subs, joinContents(items), gap
+	return r.Subs, joinContents(r.Items), r.Gap
 }
 
 func joinContents(items []*publish.Item) string {
@@ -195,7 +195,8 @@ func TestResumedItemIsWhole(t *testing.T) {
 	}
 	old := publish.Item{}
 	dst := []*publish.Item{&old}
-	_, items, _, _ := k.loops[0].members.Resume(1, [][]byte{[]byte("a")}, 0, 0, From{LastID: []byte(first[0])}, dst)
+	r, _ := k.loops[0].members.Resume(1, [][]byte{[]byte("a")}, 0, 0, From{LastID: []byte(first[0])}, dst)
+	items := r.Items
 	if len(items) != 2 || items[0] != &old {
 		t.Fatalf("Resume gave %d items, want one behind that of dst", len(items))
 	}
@@ -325,7 +326,7 @@ func TestGivenIDs(t *testing.T) {
 	k.publishID("a", "1", "again")
 	k.publishID("a", own, "bridged") // as a bridge between two channels does
 	k.publish("a", "last")
-	k.want("1", "bridged last", false, "a") // the newest of that id
+	k.want("1", "two again bridged last", false, "a") // the oldest of that id: the client may have had that one only
 	k.want("2", "again bridged last", false, "a")
 	k.want(own, "last", false, "a")
 	k.want(own, "", false, "b")

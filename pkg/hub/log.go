@@ -9,8 +9,9 @@ import (
 
 // What is charged for a record besides its strings: with its share of a slab's page, and of the map.
 const (
-	entryBytes   = 66
-	channelBytes = 192
+	entryBytes   = 75
+	idBytes      = 48 // of an entry that goes by an id of its publisher's
+	channelBytes = 224
 )
 
 // log holds what is kept of all channels. The order lock guards it.
@@ -25,6 +26,7 @@ type log struct {
 	channels slab.Slab[keptChannel]
 	names    compactMap[string, uint32] // to number in channels
 	entries  slab.Slab[entry]
+	ids      idIndex
 	marked   int   // channels of which only the mark is left
 	bytes    int64 // of all
 
@@ -40,6 +42,8 @@ type keptChannel struct {
 	items          uint32
 	prev, next     uint32 // of the channels of its rule of which only the mark is left
 	last           uint64 // number of the last item, kept or not
+	blocks         []block
+	tail           uint8 // entries since the newest block began
 	mark           mark
 }
 
@@ -60,23 +64,32 @@ type entry struct {
 	channel      uint32
 	older, newer uint32         // of its channel
 	prev, next   uint32         // of its rule
+	same         [2]uint32      // next entry of the same own id, event's id
 	sends        publish.Format // what it has content for
 	given        bool           // its publisher gave its id
-	named        bool           // it has an id in packed: its own, or that of its event
+	named        bool           // packed has an id of its publisher's
+	positioned   bool           // its Position names it, not its id
 }
 
 // heapBytes is about what n bytes take on the heap.
 func heapBytes(n int) int64 { return int64(n + n/8 + 16) }
 
-func (e *entry) bytes() int64 { return entryBytes + heapBytes(len(e.packed)) }
+func (e *entry) bytes() int64 {
+	n := entryBytes + heapBytes(len(e.packed))
+	if e.named {
+		n += idBytes
+	}
+	return n
+}
 
 // bytes is what the channel takes without its entries.
 func (c *keptChannel) bytes() int64 {
 	return channelBytes + heapBytes(len(c.name)) + int64(cap(c.mark.ids))
 }
 
-// add keeps e as the newest item of the channel called name, and drops what has to go for it.
-func (l *log) add(name string, k *keep, e entry) {
+// add keeps e as the newest item of the channel called name, and drops what has to go for it. It
+// reports whether the id of e has come before: then the item is positioned.
+func (l *log) add(name string, k *keep, e entry) (again bool) {
 	ci, c := l.channel(name, k)
 	c.last = e.seq
 	switch {
@@ -84,17 +97,19 @@ func (l *log) add(name string, k *keep, e entry) {
 		for c.items > 0 {
 			l.dropOldest(ci)
 		}
+		again = l.indexUnkept(c.name, &e)
 		l.unlinkMark(c, ci)
 		l.leaveMark(c, &e)
 		l.linkMark(c, ci)
 	case c.items == k.items:
-		l.push(ci, e, l.unlinkOldest(ci))
+		again = l.push(ci, e, l.unlinkOldest(ci))
 	default:
-		l.push(ci, e, 0)
+		again = l.push(ci, e, 0)
 	}
 	for l.bytes > l.memory {
 		l.evict()
 	}
+	return again
 }
 
 // pass notes an item of the channel that is not kept.
@@ -120,8 +135,9 @@ func (l *log) channel(name string, k *keep) (uint32, *keptChannel) {
 	return ci, c
 }
 
-// push puts e behind the channel's entries, and behind those of its rule. Its record is the one numbered id, or a new one.
-func (l *log) push(ci uint32, e entry, id uint32) {
+// push puts e behind the channel's entries, and behind those of its rule. Its record is the one
+// numbered id, or a new one. It reports what add does.
+func (l *log) push(ci uint32, e entry, id uint32) (again bool) {
 	c := l.channels.At(ci)
 	k := c.keep
 	if id == 0 {
@@ -145,6 +161,11 @@ func (l *log) push(ci uint32, e entry, id uint32) {
 	c.newest, k.newest = id, id
 	c.items++
 	l.bytes += e.bytes()
+	kept := l.entries.At(id)
+	c.addToBlock(id, kept)
+	again = l.index(c.name, id)
+	kept.positioned = kept.positioned || again
+	return again
 }
 
 // dropOldest drops the channel's oldest entry.
@@ -160,6 +181,8 @@ func (l *log) unlinkOldest(ci uint32) uint32 {
 	c := l.channels.At(ci)
 	k, id := c.keep, c.oldest
 	e := l.entries.At(id)
+	l.unindex(c.name, id)
+	c.takeFromBlock(id)
 	if c.oldest = e.newer; e.newer != 0 {
 		l.entries.At(e.newer).older = 0
 	} else {

@@ -17,7 +17,8 @@ func TestKeptItemOutlivesItsBuffer(t *testing.T) {
 	it.ID = unsafeString(buf[14:])
 	publishAll(t, k.dir, it)
 	clear(buf)
-	_, items, _, _ := k.loops[0].members.Resume(1, [][]byte{[]byte("channel")}, 0, 0, From{Latest: 1}, nil)
+	r, _ := k.loops[0].members.Resume(1, [][]byte{[]byte("channel")}, 0, 0, From{Latest: 1}, nil)
+	items := r.Items
 	if len(items) != 1 || items[0].Channel != "channel" || items[0].Stream.Content != "content" || items[0].ID != "id" {
 		t.Errorf("kept %+v, want what was published", items)
 	}

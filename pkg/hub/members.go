@@ -64,6 +64,7 @@ type Members struct {
 	walking    *walk         // whose items are being handed out
 	resumed    []resumed     // scratch of Resume
 	kept       []keptEntry   // the same
+	heap       []*resumed    // the same
 }
 
 // local is a channel with subscribers in this loop.
@@ -71,6 +72,7 @@ type local struct {
 	channel channel
 	groups  uint32 // first of its groups
 	subs    uint32 // how many subscriptions they have
+	split   bool   // two of its groups may have the same encoder
 	walk    *walk  // nil: nothing waits
 }
 
@@ -100,10 +102,27 @@ func NewMembers(dir *Directory, loop int, encoders []Encoder, sink Sink, st *sta
 // has none; Join returns the first one from now on. A connection joins a channel once: a second time changes nothing. Join
 // reports false when the channel would be one too many; then nothing has changed.
 func (m *Members) Join(conn uint32, name []byte, encoder uint8, subs uint32) (uint32, bool) {
-	return m.join(conn, name, encoder, subs, 0)
+	first, ok := m.join(conn, name, encoder, subs, 0)
+	if m.watcher != nil && first != subs {
+		m.watcher.Joined(conn, name, encoder)
+	}
+	return first, ok
 }
 
-// join is Join for what comes after the item numbered after: 0 for whatever comes.
+// announce tells the watcher of all subscriptions of a connection, of which subs is the first, in
+// the order in which they came.
+func (m *Members) announce(subs uint32) {
+	if m.watcher == nil || subs == 0 {
+		return
+	}
+	s := m.subs.At(subs)
+	m.announce(s.more)
+	g := m.groups.At(s.group)
+	m.watcher.Joined(s.conn, []byte(m.dir.nameOf(m.locals.At(g.local).channel.number)), g.encoder)
+}
+
+// join is Join for what comes after the item numbered after: 0 for whatever comes. It tells no
+// watcher.
 func (m *Members) join(conn uint32, name []byte, encoder uint8, subs uint32, after uint64) (uint32, bool) {
 	ch, ok := m.dir.enter(name, m.loop)
 	if !ok {
@@ -131,9 +150,6 @@ func (m *Members) join(conn uint32, name []byte, encoder uint8, subs uint32, aft
 	g.first = id // in front: a walk that has entered the group has been there already
 	m.locals.At(li).subs++
 	m.stats.Subscriptions.Add(1)
-	if m.watcher != nil {
-		m.watcher.Joined(conn, name, encoder)
-	}
 	return id, true
 }
 
@@ -143,12 +159,19 @@ func (m *Members) LastID(name string) (id string, known bool) { return m.dir.Las
 // ForgetLastID is that of the Directory.
 func (m *Members) ForgetLastID(name string) { m.dir.ForgetLastID(name) }
 
-// group returns the channel's group of that encoder for what comes after that number, making it when there is none.
+// group returns the channel's group of that encoder for what comes after that number, making it
+// when there is none. Who joins during a walk is not part of it: one that the walk has yet to come
+// to is for those who came before. The next walk begins with joining those of the same encoder.
 func (m *Members) group(li uint32, encoder uint8, after uint64) uint32 {
 	l := m.locals.At(li)
+	ahead := false // of the walk under way
 	for gi := l.groups; gi != 0; gi = m.groups.At(gi).next {
+		ahead = ahead || l.walk != nil && len(l.walk.items) > 0 && l.walk.next == gi
 		if g := m.groups.At(gi); g.encoder == encoder && m.after(gi, g) == after {
-			return gi
+			if !ahead || after != 0 { // a late group gets only what is later than the walk
+				return gi
+			}
+			l.split = true
 		}
 	}
 	gi, g := m.groups.Alloc()

@@ -50,11 +50,15 @@ func TestPackTakesEveryField(t *testing.T) {
 	var it publish.Item
 	n := 0
 	fill(reflect.ValueOf(&it).Elem(), &n)
+	it.Position = "" // follows from the number
 	if got := unpacked(&it); !reflect.DeepEqual(got, it) {
 		t.Errorf("unpacked %+v\nwant     %+v", got, it)
 	}
 	// And each of the fields alone.
 	for i := range reflect.TypeFor[publish.Item]().NumField() {
+		if reflect.TypeFor[publish.Item]().Field(i).Name == "Position" {
+			continue
+		}
 		var one publish.Item
 		field := reflect.ValueOf(&one).Elem().Field(i)
 		fill(field, &n)

@@ -2,7 +2,6 @@ package hub
 
 import (
 	"cmp"
-	"math"
 	"slices"
 	"strings"
 
@@ -11,9 +10,36 @@ import (
 
 // From says where a connection goes on.
 type From struct {
-	LastID []byte // id of the last item that it has seen, or a position that Oldest returned; empty: none
+	LastID []byte // id of the last item that it has had, or a position; empty: none
 	Latest int    // without a LastID: so many of the newest kept items of each channel
 	Bytes  int    // bound of what the connection gets of kept items, about; 0: none
+}
+
+// Fresh says that the connection begins with what comes.
+func (f *From) Fresh() bool { return len(f.LastID) == 0 && f.Latest <= 0 }
+
+// Resumed is how a connection goes on.
+type Resumed struct {
+	Subs  uint32          // its first subscription; 0: it has none
+	Items []*publish.Item // what it gets first, in the order of their publication; the caller's
+
+	// Gap says that something may be missing between From and Items: it is not kept any more, or
+	// never was, or nothing is known of that id. Then Items is all that is kept, and the encoder is
+	// the one for a gap.
+	Gap bool
+
+	// Kept says that one of its channels keeps items. Then Had stands for all that it has had once
+	// it has got Items, and comes back as a position (AppendPosition).
+	Kept bool
+	Had  uint64
+
+	// Tell says that the ids of Items would not bring the connection back to Had: it needs the
+	// position.
+	Tell bool
+
+	// Unnamed says that one of Items has no id of its publisher's that leads back to it: a client
+	// which is not shown ids cannot know what to come back with.
+	Unnamed bool
 }
 
 // resumed is a channel of a connection that resumes.
@@ -24,132 +50,190 @@ type resumed struct {
 	after   uint64 // what comes later is brought by walks; 0: nothing of the channel is on its way
 
 	first uint64 // number from which on the connection gets items
-	left  int    // of so many
-	next  uint32 // entry that is looked at next, 0: no more
+	next  uint32 // entry that is looked at next, from the newest on; 0: no more
 }
 
-const (
-	itemCost = 64   // charged to From.Bytes for an item besides what it takes
-	maxFind  = 4096 // entries of a channel among which an id is looked for, from the newest on
-)
+// itemCost is charged to From.Bytes for an item besides what it takes.
+const itemCost = 64
 
 // keptEntry is what Resume takes from an entry while it holds the order lock.
 type keptEntry struct {
-	seq    uint64
-	name   string // of the channel
-	packed string
-	given  bool
+	seq        uint64
+	name       string // of the channel
+	packed     string
+	given      bool
+	positioned bool
 }
 
-// Resume subscribes a connection that has no subscriptions yet to the channels called names, and appends to dst, in the
-// order of their publication, the kept items that the connection has to get before anything that a walk brings it. They are
-// the caller's. With the walks that makes every item that the connection has not had since from, and in the channel of
-// from.LastID none twice. Of its other channels it may get again what was on its way together with the item of that id: order
-// across channels is not promised, so nobody knows how much of that it has had. (When several of the channels have an item of
-// that id, it is the oldest one: what a channel repeats has its id as before.)
+func (e *entry) keep(name string) keptEntry {
+	return keptEntry{e.seq, name, e.packed, e.given, e.positioned}
+}
+
+// Resume subscribes a connection that has no subscriptions yet to the channels called names, and
+// gives it the kept items that it has to get before anything that a walk brings it, appended to
+// dst. With the walks that makes every item that the connection has not had since from, and in the
+// channel of from.LastID none twice. Of its other channels it may get again what was on its way
+// together with the item of that id: order across channels is not promised, so nobody knows how
+// much of that it has had. When several kept items go by that id, it goes on after the oldest.
 //
-// gap says that something may be missing, because it is not kept any more, or never was, or because no item of that id is
-// known: then the connection gets all that is kept, and gapEncoder is the one for its later items. subs is the first
-// subscription. ok is false when a channel would be one too many; then nothing has changed.
-func (m *Members) Resume(conn uint32, names [][]byte, encoder, gapEncoder uint8, from From, dst []*publish.Item) (
-	subs uint32, items []*publish.Item, gap, ok bool,
-) {
+// After a gap gapEncoder is the one for its later items. ok is false when a channel would be one
+// too many; then nothing has changed.
+func (m *Members) Resume(
+	conn uint32,
+	names [][]byte,
+	encoder, gapEncoder uint8,
+	from From,
+	dst []*publish.Item,
+) (r Resumed, ok bool) {
+	if m.dir.history == nil || from.Fresh() {
+		return m.beginNow(conn, names, encoder, gapEncoder, from, dst)
+	}
+	r = m.lookUp(names, from)
+	r.Gap = m.shareLate(&r) || r.Gap
+	short := m.collect(from.Bytes)
+	r.Gap = r.Gap || short && len(from.LastID) > 0
+	if !m.subscribeListed(conn, encoder, gapEncoder, &r) {
+		m.forgetKept()
+		return Resumed{Items: dst}, false
+	}
+	r.Unnamed = slices.ContainsFunc(
+		m.kept,
+		func(k keptEntry) bool { return !k.given || k.positioned },
+	)
+	r.Items = m.unpackKept(dst)
+	r.Tell = r.Gap || len(from.LastID) == 0
+	if n := len(r.Items); n > 0 {
+		r.Tell = r.Tell || len(m.resumed) > 1 || r.Items[n-1].Position != ""
+	}
+	return r, true
+}
+
+// Poll is Resume for a connection that takes one item of the format at a time. When one is kept for
+// it, that is in Items, Had stands for it, and the connection is subscribed to nothing.
+func (m *Members) Poll(
+	conn uint32,
+	names [][]byte,
+	encoder, gapEncoder uint8,
+	from From,
+	format publish.Format,
+) (r Resumed, ok bool) {
 	h := m.dir.history
-	if h == nil || len(from.LastID) == 0 && from.Latest <= 0 {
-		if gap = len(from.LastID) > 0; gap {
-			encoder = gapEncoder
-		}
-		subs, ok = m.joinAll(conn, names, encoder)
-		return subs, dst, ok && gap, ok
+	if h == nil || from.Fresh() {
+		had, kept := m.Settled(names)
+		r, ok = m.beginNow(conn, names, encoder, gapEncoder, from, nil)
+		r.Had, r.Kept = had, kept
+		return r, ok
 	}
-	h.mu.Lock()
-	m.list(names)
-	if len(from.LastID) > 0 {
-		gap = m.since(from.LastID)
-		gap = m.shareLate() || gap
-		gap = m.collect(from.Bytes) || gap
-	} else {
-		for i := range m.resumed {
-			m.resumed[i].left = from.Latest
-		}
-		m.shareLate()
-		m.collect(from.Bytes)
+	r = m.lookUp(names, from)
+	oldest, found, short := m.oldest(format)
+	r.Gap = r.Gap || short && len(from.LastID) > 0
+	if found {
+		h.mu.Unlock()
+		r.Had = oldest.seq
+		m.kept = append(m.kept, oldest)
+		r.Items = m.unpackKept(nil)
+		return r, true
 	}
-	if gap {
+	r.Gap = m.shareLate(&r) || r.Gap
+	if !m.subscribeListed(conn, encoder, gapEncoder, &r) {
+		return Resumed{}, false
+	}
+	return r, true
+}
+
+// beginNow is Resume for a connection that gets nothing of what is kept.
+func (m *Members) beginNow(
+	conn uint32,
+	names [][]byte,
+	encoder, gapEncoder uint8,
+	from From,
+	dst []*publish.Item,
+) (r Resumed, ok bool) {
+	r.Items = dst
+	if r.Gap = len(from.LastID) > 0; r.Gap {
 		encoder = gapEncoder
 	}
-	subs, ok = m.joinListed(conn, encoder)
-	h.mu.Unlock()
-	if !ok {
-		m.Leave(subs)
-		m.forgetKept()
-		return 0, dst, false, false
+	for _, name := range names {
+		if r.Subs, ok = m.Join(conn, name, encoder, r.Subs); !ok {
+			m.Leave(r.Subs)
+			return Resumed{Items: dst}, false
+		}
 	}
-	return subs, m.unpackKept(dst), gap, true
+	return r, true
 }
 
-// Oldest returns the oldest kept item, with content of the format, that a connection which polls the channels called names one item at
-// a time has to get since from.LastID, and subscribes it to nothing. position stands for this item in the next LastID: all
-// items of these channels up to it are had then. gap is as of Resume. found is false when there is none.
-func (m *Members) Oldest(names [][]byte, from From, format publish.Format) (it *publish.Item, position string, gap, found bool) {
+// lookUp takes the order lock and lists the channels, with what the connection has to get of each.
+func (m *Members) lookUp(names [][]byte, from From) (r Resumed) {
 	h := m.dir.history
-	if h == nil || len(from.LastID) == 0 && from.Latest <= 0 {
-		return nil, "", false, false
-	}
 	h.mu.Lock()
 	m.list(names)
+	r.Had, r.Kept = h.seq, slices.ContainsFunc(m.resumed, func(r resumed) bool { return r.kept })
 	if len(from.LastID) > 0 {
-		gap = m.since(from.LastID)
-	} else {
-		for i := range m.resumed {
-			m.resumed[i].left = from.Latest
-		}
+		r.Gap = m.since(from.LastID)
+		return r
 	}
-	var oldest keptEntry
-	now := h.now()
 	for i := range m.resumed {
-		r := &m.resumed[i]
-		for ; r.left > 0; r.left-- {
-			e, ok, expired := h.peek(r, now)
-			gap = gap || expired && len(from.LastID) > 0
-			if !ok {
-				break
-			}
-			if e.sends&format != 0 && (!found || e.seq < oldest.seq) {
-				oldest, found = keptEntry{e.seq, r.name, e.packed, e.given}, true
-			}
-			r.next = e.older
+		if r := &m.resumed[i]; r.channel != 0 {
+			r.first = h.latestFrom(h.channels.At(r.channel), from.Latest)
 		}
 	}
-	h.mu.Unlock()
-	if !found {
-		return nil, "", gap, false
-	}
-	m.kept = append(m.kept, oldest)
-	return m.unpackKept(nil)[0], h.position(oldest.seq), gap, true
+	return r
 }
 
-// Position returns what a connection may name as its LastID that subscribes to the channels called names from now on, as long as
-// it has got nothing: all items up to there have been handed out. It is "" when none of the channels keeps items.
-func (m *Members) Position(names [][]byte) string {
+// subscribeListed subscribes the connection to the channels of m.resumed and gives the order lock
+// back. When it reports false nothing has changed.
+func (m *Members) subscribeListed(conn uint32, encoder, gapEncoder uint8, r *Resumed) (ok bool) {
+	if r.Gap {
+		encoder = gapEncoder
+	}
+	for i := range m.resumed {
+		if r.Subs, ok = m.join(
+			conn,
+			[]byte(m.resumed[i].name),
+			encoder,
+			r.Subs,
+			m.resumed[i].after,
+		); !ok {
+			break
+		}
+	}
+	m.dir.history.mu.Unlock()
+	m.announce(r.Subs) // without the lock: who listens asks the kernel for the client's address
+	if !ok {
+		m.Leave(r.Subs)
+	}
+	return ok
+}
+
+// Settled returns the number up to which all items have been handed out. kept is false when none of
+// the channels called names keeps items: then the number stands for nothing. A connection that
+// subscribes to them after the call, and gets nothing, comes back with that position.
+func (m *Members) Settled(names [][]byte) (had uint64, kept bool) {
 	h := m.dir.history
-	if h == nil || !slices.ContainsFunc(names, func(name []byte) bool { return h.rule(string(name)) != nil }) {
-		return ""
+	if h == nil ||
+		!slices.ContainsFunc(names, func(name []byte) bool { return h.rule(string(name)) != nil }) {
+		return 0, false
 	}
 	h.mu.Lock()
-	settled := h.flight.lowest(h.seq+1) - 1
-	h.mu.Unlock()
-	return h.position(settled)
+	defer h.mu.Unlock()
+	return h.flight.lowest(h.seq+1) - 1, true
 }
 
-func (m *Members) joinAll(conn uint32, names [][]byte, encoder uint8) (subs uint32, ok bool) {
-	for _, name := range names {
-		if subs, ok = m.Join(conn, name, encoder, subs); !ok {
-			m.Leave(subs)
-			return 0, false
-		}
+// Had returns the number up to which a connection has had all items that is still subscribed, and
+// had all up to had when it was.
+func (m *Members) Had(had uint64) uint64 {
+	h := m.dir.history
+	if h == nil {
+		return had
 	}
-	return subs, true
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return max(had, h.flight.lowest(h.seq+1)-1)
+}
+
+// AppendPosition appends what stands for all items up to that number in a From.LastID.
+func (m *Members) AppendPosition(dst []byte, had uint64) []byte {
+	return append(dst, m.dir.history.position(had)...)
 }
 
 // list puts the channels called names into m.resumed, each once, with everything to be got. The caller holds the order lock until
@@ -159,8 +243,11 @@ func (m *Members) list(names [][]byte) {
 	m.resumed = m.resumed[:0]
 	low := h.flight.lowest(h.seq + 1)
 	for _, name := range names {
-		r := resumed{name: string(name), left: math.MaxInt}
-		if slices.ContainsFunc(m.resumed, func(other resumed) bool { return other.name == r.name }) {
+		r := resumed{name: string(name)}
+		if slices.ContainsFunc(
+			m.resumed,
+			func(other resumed) bool { return other.name == r.name },
+		) {
 			continue
 		}
 		if r.kept = h.rule(r.name) != nil; r.kept {
@@ -179,69 +266,6 @@ func (m *Members) list(names [][]byte) {
 	}
 }
 
-// maxLate is the number of a channel's late groups above which who resumes has to share one: each group has its items encoded anew.
-const maxLate = 64
-
-// shareLate has the connection join the channels with too many late groups at the number of one that is there already, where no walk
-// has come to what is later: the walks will bring that. When it has seen later items already it gets them again, and there is a
-// gap.
-func (m *Members) shareLate() (gap bool) {
-	for i := range m.resumed {
-		r := &m.resumed[i]
-		if r.after == 0 {
-			continue
-		}
-		best, groups := m.latest(r)
-		if best == 0 || groups < maxLate {
-			continue
-		}
-		gap = gap || best+1 < r.first
-		for r.after = best; r.next != 0 && m.dir.history.entries.At(r.next).seq > best; {
-			r.next = m.dir.history.entries.At(r.next).older
-		}
-	}
-	return gap
-}
-
-// latest returns the highest number of a late group of the channel that no walk has come past, 0 when there is none, and how many
-// late groups the channel has.
-func (m *Members) latest(r *resumed) (best uint64, groups int) {
-	ch, ok := m.dir.find(r.name)
-	if !ok {
-		return 0, 0
-	}
-	li, ok := m.byChannel.get(ch.number)
-	if !ok {
-		return 0, 0
-	}
-	l := m.locals.At(li)
-	walked := uint64(0)
-	if l.walk != nil && len(l.walk.items) > 0 {
-		walked = l.walk.items[len(l.walk.items)-1].seq
-	}
-	for gi := l.groups; gi != 0; gi = m.groups.At(gi).next {
-		after := m.after(gi, m.groups.At(gi))
-		if after > 0 {
-			groups++
-		}
-		if after > walked && after <= r.after {
-			best = max(best, after)
-		}
-	}
-	return best, groups
-}
-
-// joinListed subscribes the connection to each channel of m.resumed, for what comes after its newest item.
-func (m *Members) joinListed(conn uint32, encoder uint8) (subs uint32, ok bool) {
-	for i := range m.resumed {
-		r := &m.resumed[i]
-		if subs, ok = m.join(conn, []byte(r.name), encoder, subs, r.after); !ok {
-			return subs, false
-		}
-	}
-	return subs, true
-}
-
 // since sets from which number on each channel is to be got by somebody who has seen the item of that id, and reports whether
 // something may be missing.
 func (m *Members) since(id []byte) (gap bool) {
@@ -254,13 +278,7 @@ func (m *Members) since(id []byte) (gap bool) {
 		}
 		return gap
 	}
-	var seen place
-	seq, now := h.number(id), h.now()
-	for _, r := range m.resumed {
-		if p, ok := h.find(r.channel, id, seq, now); ok && (seen.channel == 0 || p.seq < seen.seq) {
-			seen = p
-		}
-	}
+	seen := m.seen(id)
 	for i := range m.resumed {
 		r := &m.resumed[i]
 		switch {
@@ -274,6 +292,23 @@ func (m *Members) since(id []byte) (gap bool) {
 		}
 	}
 	return gap
+}
+
+// seen returns the place of the oldest item of the channels in m.resumed that goes by that id. It
+// is nowhere when that is not sure: of one channel the client may have had an item that the others
+// know nothing of.
+func (m *Members) seen(id []byte) (seen place) {
+	h := m.dir.history
+	seq, now := h.number(id), h.now()
+	for _, r := range m.resumed {
+		switch p, known := h.find(r.channel, r.name, id, seq, now); {
+		case known && p.channel == 0:
+			return place{}
+		case known && (seen.channel == 0 || p.seq < seen.seq):
+			seen = p
+		}
+	}
+	return seen
 }
 
 // lost returns the highest number of an item of the channel that may have been dropped.
@@ -300,34 +335,86 @@ func (h *history) peek(r *resumed, now int64) (e *entry, ok, expired bool) {
 	return e, true, false
 }
 
-// collect puts into m.kept what the connection gets of the channels in m.resumed: the newest, as far as bytes allows. It reports
-// whether that is not all.
+// oldest returns the oldest entry with content of the format that the connection has to get of the
+// channels in m.resumed. short says that something older has expired.
+func (m *Members) oldest(format publish.Format) (oldest keptEntry, found, short bool) {
+	h := m.dir.history
+	now := h.now()
+	for i := range m.resumed {
+		r := &m.resumed[i]
+		if r.channel == 0 {
+			continue
+		}
+		c := h.channels.At(r.channel)
+		id := h.seek(c, func(e *entry) bool { return e.seq >= r.first })
+		if id != 0 && h.expired(id, c.keep, now) {
+			short = true
+			id = h.seek(c, func(e *entry) bool { return now-e.at < c.keep.ttl })
+		}
+		if id = h.next(c, id, format); id == 0 {
+			continue
+		}
+		if e := h.entries.At(id); !found || e.seq < oldest.seq {
+			oldest, found = e.keep(r.name), true
+		}
+	}
+	return oldest, found, short
+}
+
+// collect puts into m.kept what the connection gets of the channels in m.resumed: the newest, as
+// far as bytes allows. It reports whether that is not all. It takes time for what it collects, and
+// for the channels, however many entries they have.
 func (m *Members) collect(bytes int) (short bool) {
 	h := m.dir.history
 	now := h.now()
-	for spent := 0; ; {
-		var newest *entry
-		var from *resumed
-		for i := range m.resumed {
-			r := &m.resumed[i]
-			if r.left == 0 {
-				continue
-			}
-			e, ok, expired := h.peek(r, now)
-			short = short || expired
-			if ok && (newest == nil || e.seq > newest.seq) {
-				newest, from = e, r
-			}
+	heap := m.heap[:0] // the channels that have something, the one with the newest entry in front
+	for i := range m.resumed {
+		r := &m.resumed[i]
+		_, ok, expired := h.peek(r, now)
+		short = short || expired
+		if ok {
+			heap = append(heap, r)
 		}
-		if newest == nil {
-			return short
-		}
-		if spent += len(newest.packed) + itemCost; bytes > 0 && spent > bytes && len(m.kept) > 0 {
+	}
+	m.heap = heap
+	seq := func(i int) uint64 { return h.entries.At(heap[i].next).seq }
+	for i := len(heap)/2 - 1; i >= 0; i-- {
+		sift(heap, i, seq)
+	}
+	for spent := 0; len(heap) > 0; {
+		r := heap[0]
+		e := h.entries.At(r.next)
+		if spent += len(e.packed) + itemCost; bytes > 0 && spent > bytes && len(m.kept) > 0 {
 			return true
 		}
-		m.kept = append(m.kept, keptEntry{newest.seq, from.name, newest.packed, newest.given})
-		from.next = newest.older
-		from.left--
+		m.kept = append(m.kept, e.keep(r.name))
+		r.next = e.older
+		_, ok, expired := h.peek(r, now)
+		short = short || expired
+		if !ok {
+			heap[0] = heap[len(heap)-1]
+			heap = heap[:len(heap)-1]
+		}
+		sift(heap, 0, seq)
+	}
+	return short
+}
+
+// sift moves the element i of the heap down to its place.
+func sift(heap []*resumed, i int, seq func(int) uint64) {
+	for {
+		child := 2*i + 1
+		if child >= len(heap) {
+			return
+		}
+		if child+1 < len(heap) && seq(child+1) > seq(child) {
+			child++
+		}
+		if seq(i) >= seq(child) {
+			return
+		}
+		heap[i], heap[child] = heap[child], heap[i]
+		i = child
 	}
 }
 
@@ -347,6 +434,9 @@ func (m *Members) unpackKept(dst []*publish.Item) []*publish.Item {
 		if !k.given {
 			it.ID = m.dir.history.writeID(&ids, k.seq)
 		}
+		if k.positioned {
+			it.Position = m.dir.history.position(k.seq)
+		}
 		dst = append(dst, it)
 	}
 	m.forgetKept()
@@ -363,91 +453,3 @@ func (m *Members) forgetKept() {
 }
 
 const maxScratch = 1024 // entries kept between two calls of Resume
-
-// place is where an item stands in the log, or stood.
-type place struct {
-	channel    uint32
-	seq, since uint64
-}
-
-// find returns the place of the channel's newest item that goes by that id, if it is marked, or one of the maxFind newest. seq is the number in the
-// id, when the history gave it.
-func (h *history) find(channel uint32, id []byte, seq uint64, now int64) (p place, ok bool) {
-	if channel == 0 {
-		return place{}, false
-	}
-	c := h.channels.At(channel)
-	for ei, n := c.newest, 0; ei != 0 && n < maxFind; n++ {
-		e := h.entries.At(ei)
-		if !e.given && e.seq == seq || e.named && hasID(e.packed, id) {
-			if e.newer != 0 && h.expired(e.newer, c.keep, now) { // what comes after it is not there any more either
-				return place{}, false
-			}
-			return place{channel, e.seq, e.since}, true
-		}
-		ei = e.older
-	}
-	k := &c.mark
-	if c.oldest != 0 && h.expired(c.oldest, c.keep, now) {
-		return place{}, false
-	}
-	if k.item && (!k.given && k.seq == seq || k.named && hasID(string(k.ids), id)) {
-		return place{channel, k.seq, k.since}, true
-	}
-	return place{}, false
-}
-
-// A connection that resumes has had, from the history, every item of its channels up to the newest. Some of these may still be
-// on their way to its loop. It stands in a late group, which leaves them out, until a walk has brought them to the others, or
-// one begins with a later item: then the group becomes one with the channel's others.
-
-// after returns the number after which the group gets items, 0 when it gets all.
-func (m *Members) after(gi uint32, g *group) uint64 {
-	if !g.late {
-		return 0
-	}
-	return m.late.m[gi]
-}
-
-// mergeLate makes ordinary groups of the channel's late ones that get everything from the item numbered seq on. No walk of the
-// channel is under way.
-func (m *Members) mergeLate(li uint32, seq uint64) {
-	if len(m.late.m) == 0 {
-		return
-	}
-	var ordinary [1 << 8]uint32 // by encoder
-	first := m.locals.At(li).groups
-	for gi := first; gi != 0; gi = m.groups.At(gi).next {
-		if g := m.groups.At(gi); !g.late {
-			ordinary[g.encoder] = gi
-		}
-	}
-	for gi := first; gi != 0; {
-		g := m.groups.At(gi)
-		next, to := g.next, &ordinary[g.encoder]
-		switch {
-		case !g.late || m.late.m[gi] >= seq:
-		case *to == 0:
-			g.late = false
-			m.late.delete(gi)
-			*to = gi
-		default:
-			m.merge(gi, *to)
-		}
-		gi = next
-	}
-}
-
-// merge moves all subscriptions of a group to another, and ends it.
-func (m *Members) merge(gi, to uint32) {
-	from, into := m.groups.At(gi), m.groups.At(to)
-	last := from.first
-	for id := from.first; id != 0; id = m.subs.At(id).next {
-		m.subs.At(id).group = to
-		last = id
-	}
-	m.subs.At(last).next = into.first
-	m.subs.At(into.first).prev = last
-	into.first, from.first = from.first, 0
-	m.dropGroup(gi)
-}

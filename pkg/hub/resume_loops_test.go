@@ -57,13 +57,13 @@ func (l *roamLoop) arrive(r *roamer) {
 		from.LastID = []byte(id)
 	}
 	encoder := uint8(l.rnd.IntN(2))
-	subs, items, gap, _ := l.members.Resume(r.conn, [][]byte{[]byte("a")}, encoder, encoder, from, nil)
-	r.subs = subs
-	for _, it := range items {
+	back, _ := l.members.Resume(r.conn, [][]byte{[]byte("a")}, encoder, encoder, from, nil)
+	r.subs = back.Subs
+	for _, it := range back.Items {
 		b, _ := identified(nil, it)
 		r.got = append(r.got, strings.TrimSpace(string(b)))
 	}
-	if gap {
+	if back.Gap {
 		l.gaps++
 	}
 }

@@ -222,11 +222,12 @@ func (r *replay) connect(c *replayClient, loop int) {
 		names = append(names, []byte(name))
 	}
 	want, wantGap := r.expect(c, latest)
-	subs, items, gap, ok := r.loops[loop].members.Resume(c.conn, names, c.encoder, c.encoder, from, nil)
+	back, ok := r.loops[loop].members.Resume(c.conn, names, c.encoder, c.encoder, from, nil)
 	if !ok {
 		r.t.Fatal("Resume refused")
 	}
-	c.subs, r.online[c.conn] = subs, c
+	items, gap := back.Items, back.Gap
+	c.subs, r.online[c.conn] = back.Subs, c
 	var got []int
 	for _, it := range items {
 		i, _ := strconv.Atoi(it.Stream.Content)

@@ -268,8 +268,8 @@ func TestMaxChannels(t *testing.T) {
 			return b
 		}
 		for _, from := range []From{{}, {Latest: 1}, {LastID: []byte("x")}} {
-			if subs, items, gap, ok := m.Resume(2, names("a", "b", "c"), 0, 0, from, nil); ok || subs != 0 || len(items) > 0 || gap {
-				t.Errorf("Resume of a third channel = %d, %d items, gap %v, %v", subs, len(items), gap, ok)
+			if r, ok := m.Resume(2, names("a", "b", "c"), 0, 0, from, nil); ok || r.Subs != 0 || len(r.Items) > 0 || r.Gap {
+				t.Errorf("Resume of a third channel = %+v, %v", r, ok)
 			}
 			if n, c := m.subs.Len(), k.dir.Channels(); n != 1 || c != 1 {
 				t.Errorf("%d subscriptions to %d channels after a refusal, want what was before", n, c)
@@ -298,7 +298,8 @@ func TestResumeKeepsNothing(t *testing.T) {
 	}
 	m := k.loops[0].members
 	for _, n := range []int{10, 2 * maxScratch} {
-		_, items, _, _ := m.Resume(1, [][]byte{[]byte("a")}, 0, 0, From{Latest: n}, nil)
+		r, _ := m.Resume(1, [][]byte{[]byte("a")}, 0, 0, From{Latest: n}, nil)
+		items := r.Items
 		if len(items) != n || !slices.IsSortedFunc(items, func(a, b *publish.Item) int { return len(a.ID) - len(b.ID) }) {
 			t.Errorf("the latest %d are %d", n, len(items))
 		}

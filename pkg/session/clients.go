@@ -107,6 +107,7 @@ type Clients struct {
 	readers    slab.Table[ws.Reader] // of those that are WebSockets
 	asks       slab.Table[ask]       // of those whose token is being checked
 	expiries   slab.Table[int64]     // Unix time at which a held one's token expires
+	positions  slab.Table[uint64]    // of held polls: 1 + hub.Resumed.Had
 	peers      slab.Table[peer]      // of those whose other end somebody has to know
 	proxied    slab.Table[proxied]   // of those whose request a backend has
 	grips      slab.Table[gripHold]  // of those that a backend holds
@@ -299,6 +300,7 @@ func (c *Clients) Gone(id uint32) {
 		c.asks.Drop(id)
 	}
 	c.dropExpiry(id)
+	c.dropPosition(id)
 	c.dropPeer(id)
 	c.dropProxied(id)
 	c.dropGrip(id, cl)

@@ -139,7 +139,11 @@ func appendEvent(dst []byte, it *publish.Item) ([]byte, hub.Effect) {
 	default:
 		return dst, streamEffect(it)
 	}
-	return sse.AppendEvent(dst, e), max(hub.Deliver, streamEffect(it))
+	dst = sse.AppendEvent(dst, e)
+	if it.Position != "" { // its id would lead elsewhere
+		dst = sse.AppendID(dst, it.Position)
+	}
+	return dst, max(hub.Deliver, streamEffect(it))
 }
 
 // appendStream appends the item as a raw stream sees it: its http-stream content, byte for byte.
@@ -153,12 +157,10 @@ func appendStream(dst []byte, it *publish.Item) ([]byte, hub.Effect) {
 
 // streamEffect is what the http-stream format of an item asks for. A hint is for connections with a backend behind them.
 func streamEffect(it *publish.Item) hub.Effect {
-	switch {
-	case !it.Has(publish.HTTPStream), len(it.Stream.ContentFilters) > 0: // it is for connections with filters that nobody has here
-		return hub.Nothing
-	case it.Stream.Action == publish.Send:
+	switch it.For(publish.HTTPStream, false) {
+	case publish.Content:
 		return hub.Deliver
-	case it.Stream.Action == publish.Close:
+	case publish.Closing:
 		return hub.End
 	}
 	return hub.Nothing

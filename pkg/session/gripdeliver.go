@@ -99,7 +99,7 @@ func (c *Clients) allows(cl *client, more *gripMore, f grip.Filter, match *grip.
 
 // answersHold reports whether the item is an answer to held requests.
 func answersHold(it *publish.Item) bool {
-	return it.Has(publish.HTTPResponse) && it.Response.Action == publish.Send && len(it.Response.ContentFilters) == 0
+	return it.For(publish.HTTPResponse, true) == publish.Content
 }
 
 // repeatHold has the backend of a held request asked again.
@@ -119,7 +119,7 @@ func (c *Clients) answerHold(id uint32, cl *client, it *publish.Item) bool {
 	r := &it.Response
 	more := c.grips.At(id).more
 	switch {
-	case it.Has(publish.HTTPResponse) && r.Action == publish.Hint:
+	case it.For(publish.HTTPResponse, true) == publish.Hinted:
 		c.repeatHold(id, cl)
 		return true
 	case !answersHold(it):

@@ -21,48 +21,45 @@ func (c *Clients) poll(id uint32, cl *client, head bool) {
 	f := c.pollForm()
 	if head {
 		cl.form = f
+		if had, kept := c.members.Settled(c.query.channels); kept {
+			*c.positions.Put(id) = had + 1
+		}
 		c.sendNothing(id, cl)
+		c.dropPosition(id)
 		c.next(id, cl, !c.forms[f].closes)
 		return
 	}
-	if c.pollKept(id, cl, f) {
+	q := &c.query
+	gapped := uint8(gapForm(f))
+	r, ok := c.members.Poll(id, q.channels, uint8(f), gapped, q.from, publish.HTTPResponse)
+	switch {
+	case !ok:
+		c.refuseChannels(id, cl)
+		return
+	case len(r.Items) > 0:
+		c.answerKept(id, cl, f, &r)
 		return
 	}
-	if _, ok := c.subscribe(id, cl, f); !ok {
-		return
+	c.startDirect(id, cl, f, &r)
+	if r.Kept {
+		*c.positions.Put(id) = r.Had + 1
 	}
-	if i := slices.IndexFunc(c.kept, hasAnswer); i >= 0 { // it has come since
-		c.sendKept(id, c.kept[i], c.kept[i].ID, cl.form)
-		if c.forgetKept(); c.alive(id) {
-			c.leavePoll(id, cl)
-		}
-		return
-	}
-	c.forgetKept()
 	c.t.Arm(id, c.untilExpiry(id, timeout))
 	c.t.Hold(id)
 }
 
-// pollKept answers a poll with the first kept item that it has to get, if there is one. Its position is what the next poll goes on
-// from: on several channels the item's own id would not do, for their order is not that of their numbers.
-func (c *Clients) pollKept(id uint32, cl *client, f form) bool {
-	it, position, gap, found := c.members.Oldest(c.query.channels, c.query.from, publish.HTTPResponse)
-	if !found {
-		return false
-	}
-	if gap {
+// answerKept answers a poll with the kept item that it has to get next. The item's position is what
+// the next poll goes on from: on several channels its id would not do, for their order is not that
+// of their numbers.
+func (c *Clients) answerKept(id uint32, cl *client, f form, r *hub.Resumed) {
+	if r.Gap {
 		f = gapForm(f)
 	}
-	c.sendKept(id, it, position, f)
-	c.next(id, cl, !c.forms[f].closes)
-	return true
-}
-
-// sendKept answers a poll with a kept item. last is what the next poll goes on from.
-func (c *Clients) sendKept(id uint32, it *publish.Item, last string, f form) {
-	c.out = c.appendPollAnswer(c.out[:0], &it.Response, last, c.forms[f].fields)
+	c.event = c.members.AppendPosition(c.event[:0], r.Had)
+	c.out = c.appendPollAnswer(c.out[:0], &r.Items[0].Response, string(c.event), c.forms[f].fields)
 	c.stats.Delivered.Add(1)
 	c.t.Send(id, c.out)
+	c.next(id, cl, !c.forms[f].closes)
 }
 
 // endPoll answers a poll for which nothing has come.
@@ -76,9 +73,14 @@ func (c *Clients) endPoll(id uint32, cl *client) {
 	}
 }
 
-// sendNothing sends the answer of a poll for which nothing has come.
+// sendNothing sends the answer of a poll for which nothing has come. On channels that keep items it
+// says where the next poll goes on.
 func (c *Clients) sendNothing(id uint32, cl *client) {
 	out := c.appendDate(http1.AppendStatusLine(c.out[:0], 204, ""))
+	if p := c.positions.Find(id); p != nil && *p != 0 {
+		c.event = c.members.AppendPosition(c.event[:0], c.members.Had(*p-1))
+		out = http1.AppendField(out, lastIDName, string(c.event))
+	}
 	out = append(append(out, noStore...), c.forms[cl.form].fields...)
 	c.out = append(out, "\r\n"...)
 	c.t.Send(id, c.out)
@@ -89,8 +91,16 @@ func (c *Clients) leavePoll(id uint32, cl *client) {
 	c.members.Leave(cl.subs)
 	c.stats.Move(stats.Poll, stats.HTTP)
 	c.dropExpiry(id)
+	c.dropPosition(id)
 	cl.subs, cl.phase = 0, idle
 	c.next(id, cl, !c.forms[cl.form].closes && !c.draining)
+}
+
+// dropPosition forgets where a poll stands.
+func (c *Clients) dropPosition(id uint32) {
+	if p := c.positions.Find(id); p != nil && *p != 0 {
+		c.positions.Drop(id)
+	}
 }
 
 // afterPoll is leavePoll for a connection that was held, and of whose next request something may be there already.
@@ -107,13 +117,13 @@ func (c *Clients) pollEncoder(f form) hub.Encoder {
 		if !hasAnswer(it) {
 			return dst, hub.Nothing
 		}
-		return c.appendPollAnswer(dst, &it.Response, it.ID, c.forms[f].fields), hub.End
+		return c.appendPollAnswer(dst, &it.Response, it.ResumeID(), c.forms[f].fields), hub.End
 	}
 }
 
 // hasAnswer reports whether the item has an answer to a poll.
 func hasAnswer(it *publish.Item) bool {
-	return it.Has(publish.HTTPResponse) && it.Response.Action == publish.Send && it.Response.BodyPatch == "" && len(it.Response.ContentFilters) == 0
+	return it.For(publish.HTTPResponse, false) == publish.Content
 }
 
 // appendPollAnswer appends an item's http-response. last, for the next poll's last-id, goes with it; fields are further field

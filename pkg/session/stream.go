@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"holdfast/pkg/http1"
+	"holdfast/pkg/hub"
 	"holdfast/pkg/sse"
 	"holdfast/pkg/stats"
 )
@@ -19,59 +20,55 @@ func (c *Clients) stream(id uint32, cl *client, chunked, plain form, head bool) 
 		c.sendHead(id, cl, f)
 		return
 	}
-	position := ""
-	if c.forms[f].kind == stats.Events {
-		position = c.members.Position(c.query.channels)
+	begin, kept := uint64(0), false
+	if c.forms[f].kind == stats.Events && c.query.from.Fresh() { // before it subscribes
+		begin, kept = c.members.Settled(c.query.channels)
 	}
-	gap, ok := c.subscribe(id, cl, f)
+	r, ok := c.subscribe(id, cl, f)
 	if !ok {
 		return
 	}
-	if c.query.from.LastID != nil && !gap { // it says better where it stands
-		position = ""
+	if kept {
+		r.Had, r.Kept, r.Tell = begin, true, true
 	}
 	c.armKeepAlive(id, cl)
-	c.out = c.appendOpening(c.appendStreamHead(c.out[:0], f, false), f, position)
-	c.out = c.appendKept(c.out, f, gap)
+	c.out = c.appendOpening(c.appendStreamHead(c.out[:0], f, false), f)
+	c.out = c.appendKept(c.out, f, r)
 	c.t.Send(id, c.out)
 	if c.alive(id) {
 		c.t.Hold(id)
 	}
 }
 
-// subscribe holds the connection: it gets what is published to the request's channels, in the form f. What it has missed
-// is in c.kept then, and gap says that this is not all. When it reports false the request is answered.
-func (c *Clients) subscribe(id uint32, cl *client, f form) (gap, ok bool) {
-	if gap, ok = c.join(id, cl, f); !ok {
-		c.answer(id, cl, 503, "too many channels: come back in a moment", retryField())
-		return gap, false
+// subscribe holds the connection: it gets what is published to the request's channels, in the form
+// f, all or none. What it has missed is in c.kept as well. When it reports false the request is
+// answered.
+func (c *Clients) subscribe(id uint32, cl *client, f form) (r hub.Resumed, ok bool) {
+	q := &c.query
+	if r, ok = c.members.Resume(id, q.channels, uint8(f), uint8(gapForm(f)), q.from, c.kept); !ok {
+		c.refuseChannels(id, cl)
+		return r, false
 	}
-	if gap {
+	c.kept = r.Items
+	c.startDirect(id, cl, f, &r)
+	return r, true
+}
+
+func (c *Clients) refuseChannels(id uint32, cl *client) {
+	c.answer(id, cl, 503, "too many channels: come back in a moment", retryField())
+}
+
+// startDirect notes that the connection, which is subscribed, is held in the form f.
+func (c *Clients) startDirect(id uint32, cl *client, f form, r *hub.Resumed) {
+	if r.Gap {
 		f = gapForm(f)
 	}
+	cl.subs = r.Subs
 	c.stats.Move(stats.HTTP, c.forms[f].kind)
 	cl.phase, cl.form = held, f
 	if !c.expiry.IsZero() {
 		*c.expiries.Put(id) = c.expiry.Unix()
 	}
-	return gap, true
-}
-
-// join subscribes the connection to all of the request's channels, or to none.
-func (c *Clients) join(id uint32, cl *client, f form) (gap, ok bool) {
-	if q := &c.query; q.from.LastID != nil || q.from.Latest > 0 {
-		cl.subs, c.kept, gap, ok = c.members.Resume(id, q.channels, uint8(f), uint8(gapForm(f)), q.from, c.kept)
-		return gap, ok
-	}
-	subs := uint32(0)
-	for _, name := range c.query.channels {
-		if subs, ok = c.members.Join(id, name, uint8(f), subs); !ok {
-			c.members.Leave(subs)
-			return false, false
-		}
-	}
-	cl.subs = subs
-	return false, true
 }
 
 // dropExpiry forgets when the connection's token expires.
@@ -104,17 +101,14 @@ func (c *Clients) appendStreamHead(dst []byte, f form, stays bool) []byte {
 	return append(append(dst, c.corsFields[c.cors]...), "\r\n"...)
 }
 
-// appendOpening appends what a held response begins with. For events that is a reconnection time of 2 to 5 s, another
-// for each client: those of a daemon that ends do not come back in the same moment. With a history it is its position as well, so
-// that a client whose connection breaks before the first item misses nothing.
-func (c *Clients) appendOpening(dst []byte, f form, position string) []byte {
+// appendOpening appends what a held response begins with. For events that is a reconnection time of
+// 2 to 5 s, another for each client: those of a daemon that ends do not come back in the same
+// moment.
+func (c *Clients) appendOpening(dst []byte, f form) []byte {
 	if c.forms[f].kind != stats.Events {
 		return append(dst, c.forms[f].opening...)
 	}
 	c.event = sse.AppendRetry(append(c.event[:0], sse.KeepAlive...), 2000+rand.IntN(3000))
-	if position != "" {
-		c.event = sse.AppendID(c.event, position)
-	}
 	if c.forms[f].chunked {
 		return http1.AppendChunk(dst, c.event)
 	}

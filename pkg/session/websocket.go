@@ -11,23 +11,26 @@ import (
 
 // upgrade answers the opening handshake of a WebSocket, and holds the connection as one.
 func (c *Clients) upgrade(id uint32, cl *client) {
-	r := &c.req
-	h := ws.Handshake{Method: r.Method, Minor: r.Minor, Upgrade: r.Upgrade, HasBody: r.Chunked || r.ContentLength > 0,
-		Protocols: c.opts.WSProtocols}
-	for _, f := range r.Fields {
+	req := &c.req
+	h := ws.Handshake{
+		Method: req.Method, Minor: req.Minor, Upgrade: req.Upgrade,
+		HasBody: req.Chunked || req.ContentLength > 0, Protocols: c.opts.WSProtocols,
+	}
+	for _, f := range req.Fields {
 		h.Add(f.Name, f.Value)
 	}
 	if err := h.Check(); err != nil {
 		c.refuseHandshake(id, cl, err)
 		return
 	}
-	gap, ok := c.subscribe(id, cl, webSocket)
+	r, ok := c.subscribe(id, cl, webSocket)
 	if !ok {
 		return
 	}
 	c.readers.Put(id)
 	c.armKeepAlive(id, cl)
-	c.out = c.appendKept(ws.AppendUpgrade(c.out[:0], h.Key(), h.Protocol()), webSocket, gap)
+	c.out = ws.AppendUpgrade(c.out[:0], h.Key(), h.Protocol())
+	c.out = c.appendKept(c.out, webSocket, r)
 	c.t.Send(id, c.out)
 	if c.alive(id) {
 		c.t.Hold(id)
@@ -88,14 +91,13 @@ var opcodes = [...]ws.Opcode{publish.Text: ws.Text, publish.Binary: ws.Binary, p
 // appendMessage appends the item as a WebSocket sees it: its ws-message as one frame.
 func appendMessage(dst []byte, it *publish.Item) ([]byte, hub.Effect) {
 	m := &it.Message
-	switch {
-	case !it.Has(publish.WSMessage):
-		return dst, hub.Nothing
-	case m.Action == publish.Send && m.Type == publish.Text:
-		return ws.AppendFrame(dst, ws.Text, publish.ToText(m.Content)), hub.Deliver
-	case m.Action == publish.Send:
+	switch it.For(publish.WSMessage, false) {
+	case publish.Content:
+		if m.Type == publish.Text {
+			return ws.AppendFrame(dst, ws.Text, publish.ToText(m.Content)), hub.Deliver
+		}
 		return ws.AppendFrame(dst, opcodes[m.Type], m.Content), hub.Deliver
-	case m.Action == publish.Close:
+	case publish.Closing:
 		code := ws.CodeNormal
 		if m.Code != 0 {
 			code = ws.Code(m.Code)
