@@ -4,7 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/mailru/easygo/netpoll"
@@ -64,6 +64,10 @@ type Config struct {
 	MaxQueued int     // queued bytes of one connection, before its overflow rule applies
 	Drop      bool    // overflow rule: leave out what does not fit, instead of closing the connection
 	MaxInput  int     // bytes that a handler may leave unused
+
+	// Failed is told, once and on the loop's goroutine, that the loop cannot go on and has closed
+	// its connections. Nil: it is logged.
+	Failed func(error)
 }
 
 // Loop is one event loop.
@@ -104,16 +108,12 @@ type Loop struct {
 	booked    int       // connections that may be accepted from then on: see Rate
 	births    uint16    // connections opened, for their generation
 
+	begun   chan struct{} // closed when New has made the loop, or has failed
+	asked   atomic.Bool   // Beat was called, and no batch has ended since
 	mailbox mailbox
 	tasks   []Task // taken from the mailbox
 	task    int    // the first of them that is not yet handed over
 	closed  bool
-}
-
-// mailbox is the one part of a loop that other goroutines touch.
-type mailbox struct {
-	mu    sync.Mutex
-	tasks []Task
 }
 
 // slot is one connection.
@@ -143,7 +143,10 @@ const (
 // New makes a loop and starts it. newHandler makes its handler; it is called before New returns and may keep the loop,
 // but must not call it.
 func New(cfg Config, newHandler func(*Loop) Handler) (*Loop, error) {
-	l := &Loop{cfg: cfg, stats: cfg.Stats, start: time.Now(), buf: make([]byte, cfg.MaxInput+readBudget)}
+	l := &Loop{
+		cfg: cfg, stats: cfg.Stats, start: time.Now(),
+		buf: make([]byte, cfg.MaxInput+readBudget), begun: make(chan struct{}),
+	}
 	l.wheel = timewheel.New(func(id uint32) *timewheel.Node { return &l.slots.At(id).timer })
 	l.queues.budget = cfg.Queue
 	l.taking = map[uint32]int{}
@@ -156,10 +159,12 @@ func New(cfg Config, newHandler func(*Loop) Handler) (*Loop, error) {
 	}
 	if err != nil {
 		l.closed = true
+		close(l.begun)
 		return nil, errors.Join(err, l.closeFiles())
 	}
 	cfg.Queue.loops.Add(1)
 	cfg.Rate.join(1)
+	close(l.begun)
 	return l, nil
 }
 
@@ -176,9 +181,7 @@ func (l *Loop) openFiles() (err error) {
 	if l.timer, err = unix.TimerfdCreate(unix.CLOCK_MONOTONIC, unix.TFD_CLOEXEC|unix.TFD_NONBLOCK); err != nil {
 		return fmt.Errorf("create timerfd: %w", err)
 	}
-	l.ep, err = netpoll.EpollCreate(&netpoll.EpollConfig{OnWaitError: func(err error) {
-		l.cfg.Log.Error("event loop stopped waiting", slog.Any("err", err))
-	}})
+	l.ep, err = netpoll.EpollCreate(&netpoll.EpollConfig{OnWaitError: l.waitFailed})
 	if err != nil {
 		return fmt.Errorf("create easygo epoll: %w", err)
 	}
@@ -224,32 +227,6 @@ func (l *Loop) watch(fd int, fn func()) error {
 	}
 	return nil
 }
-
-// Post hands t to the loop, which takes it at the end of its current batch of events. It may be called from any
-// goroutine and never blocks. Its callers bound what they post (the hub by the bytes of undelivered items).
-func (l *Loop) Post(t Task) {
-	l.mailbox.mu.Lock()
-	l.mailbox.tasks = append(l.mailbox.tasks, t)
-	first := len(l.mailbox.tasks) == 1
-	l.mailbox.mu.Unlock()
-	if first { // the loop is woken once per batch, not once per task
-		ring(l.wake)
-	}
-}
-
-// Stop ends the loop: its goroutine, its listeners and whatever connections are left. It is called from another
-// goroutine, once.
-func (l *Loop) Stop() error {
-	done := make(chan struct{})
-	l.Post(&stopTask{done})
-	<-done
-	l.cfg.Queue.loops.Add(-1)
-	l.cfg.Rate.join(-1)
-	return l.closeFiles()
-}
-
-// stopTask makes the loop close its connections and stop; done is closed then.
-type stopTask struct{ done chan struct{} }
 
 // funcTask runs on the loop for the package's own rare needs.
 type funcTask struct{ run func() }
@@ -339,6 +316,7 @@ func (l *Loop) endBatch() {
 	}
 	l.armTimer()
 	l.stats.Batches.Add(1)
+	l.alive()
 	if l.bytesOut > 0 {
 		l.stats.BytesOut.Add(l.bytesOut)
 		l.bytesOut = 0
@@ -360,6 +338,7 @@ func (l *Loop) takeTasks() (more bool) {
 		switch t := t.(type) {
 		case *stopTask:
 			l.closeAll()
+			l.closed = true
 			close(t.done)
 			return false
 		case *funcTask:
@@ -408,7 +387,6 @@ func (l *Loop) closeAll() {
 	for id := range l.slots.All() {
 		l.close(id, stats.CloseDrain)
 	}
-	l.closed = true
 }
 
 // tickAt returns a time since the loop's start in ticks; tick 0 is never.
