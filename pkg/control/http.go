@@ -40,13 +40,14 @@ const (
 
 // HTTPOptions is what an HTTPServer needs. Publisher must be set.
 type HTTPOptions struct {
-	Log        *slog.Logger // nil means silence
-	Publisher  Publisher    // takes the items
-	Names      []string     // hosts accepted in Host besides loopback and local addresses: that of the listener, and others
-	Token      string       // that publishers have to show as Authorization: Bearer; "" means that they need none
-	Draining   func() bool  // whether pushd is about to end, for /ready; nil: never
-	MaxBody    int          // bytes of a request body; 0 means wire.MaxFrame
-	MaxMessage int          // bytes of an item's content; 0 means MaxBody
+	Log        *slog.Logger  // nil means silence
+	Publisher  Publisher     // takes the items
+	Names      []string      // hosts accepted in Host besides loopback and local addresses: that of the listener, and others
+	Token      string        // that publishers have to show as Authorization: Bearer; "" means that they need none
+	Draining   func() bool   // whether pushd is about to end, for /ready; nil: never
+	Trouble    func() string // what is wrong with pushd, for /health and /ready; nil: nothing
+	MaxBody    int           // bytes of a request body; 0 means wire.MaxFrame
+	MaxMessage int           // bytes of an item's content; 0 means MaxBody
 }
 
 // HTTPServer is the HTTP publish endpoint: POST /publish/ with {"items": [...]}, as Pushpin's control port has it.
@@ -94,7 +95,7 @@ func (s *HTTPServer) Serve(ctx context.Context, ln net.Listener) error {
 
 // ServeHTTP answers one request.
 func (s *HTTPServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if (Probes{Draining: s.o.Draining}).Answer(w, r) {
+	if (Probes{Draining: s.o.Draining, Trouble: s.o.Trouble}).Answer(w, r) {
 		return
 	}
 	if refusal := s.foreign(r); refusal != "" {

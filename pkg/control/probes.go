@@ -2,10 +2,11 @@ package control
 
 import "net/http"
 
-// Probes answers those who ask how pushd is: GET /health says that it lives, GET /ready whether it
-// takes new clients. They tell nothing else, and anybody may ask.
+// Probes answers those who ask how pushd is: GET /health says that it lives and is well, GET /ready
+// whether it also takes new clients. They tell nothing else, and anybody may ask.
 type Probes struct {
-	Draining func() bool // whether pushd is about to end; nil: never
+	Draining func() bool   // whether pushd is about to end; nil: never
+	Trouble  func() string // what is wrong with pushd, or ""; nil: nothing
 }
 
 // IsProbe reports whether r asks how pushd is.
@@ -13,11 +14,17 @@ func IsProbe(r *http.Request) bool { return r.URL.Path == "/health" || r.URL.Pat
 
 // Answer answers r if it is such a question, and reports whether it was.
 func (p Probes) Answer(w http.ResponseWriter, r *http.Request) bool {
+	trouble := ""
+	if p.Trouble != nil && IsProbe(r) {
+		trouble = p.Trouble()
+	}
 	switch {
+	case !IsProbe(r):
+		return false
+	case trouble != "":
+		answerProbe(w, r, http.StatusServiceUnavailable, trouble)
 	case r.URL.Path == "/health":
 		answerProbe(w, r, http.StatusOK, "ok")
-	case r.URL.Path != "/ready":
-		return false
 	case p.Draining != nil && p.Draining():
 		answerProbe(w, r, http.StatusServiceUnavailable, "draining")
 	default:

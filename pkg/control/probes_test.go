@@ -8,8 +8,10 @@ import (
 )
 
 func TestProbesAnswerOnlyTheirQuestions(t *testing.T) {
-	draining := false
-	p := Probes{Draining: func() bool { return draining }}
+	draining, trouble := false, ""
+	p := Probes{
+		Draining: func() bool { return draining }, Trouble: func() string { return trouble },
+	}
 	h := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !p.Answer(w, r) {
 			answer(w, http.StatusTeapot, "other")
@@ -43,6 +45,18 @@ func TestProbesAnswerOnlyTheirQuestions(t *testing.T) {
 		}
 		if tt.code == 405 && !strings.Contains(res.Header().Get("Allow"), "GET") {
 			t.Errorf("%s %s: Allow is %q", tt.method, tt.path, res.Header().Get("Allow"))
+		}
+	}
+	draining, trouble = false, "something is wrong"
+	for path, code := range map[string]int{
+		"/health": http.StatusServiceUnavailable, "/ready": http.StatusServiceUnavailable,
+		"/": http.StatusTeapot,
+	} {
+		res := httptest.NewRecorder()
+		h(res, httptest.NewRequest("GET", path, nil))
+		body := res.Body.String()
+		if res.Code != code || (body == trouble+"\n") != (path != "/") {
+			t.Errorf("GET %s with trouble: %d %q, want %d", path, res.Code, body, code)
 		}
 	}
 }

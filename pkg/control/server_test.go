@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -225,14 +227,17 @@ func TestShutdownDoesNotWaitForTheHub(t *testing.T) {
 
 // pipeListener gives out connections that exist in memory only, so that time can be simulated.
 type pipeListener struct {
-	conns  chan net.Conn
-	closed chan struct{}
+	conns    chan net.Conn
+	closed   chan struct{}
+	failures chan error // of Accept
 }
 
 func (l *pipeListener) Accept() (net.Conn, error) {
 	select {
 	case c := <-l.conns:
 		return c, nil
+	case err := <-l.failures:
+		return nil, err
 	case <-l.closed:
 		return nil, net.ErrClosed
 	}
@@ -244,6 +249,46 @@ func (l *pipeListener) Close() error {
 }
 
 func (l *pipeListener) Addr() net.Addr { return &net.UnixAddr{Name: "pipe", Net: "unix"} }
+
+// A failed accept, whatever the reason, ends neither the server nor its clients.
+func TestServerOutlivesFailedAccepts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ln := &pipeListener{
+			conns: make(chan net.Conn), closed: make(chan struct{}), failures: make(chan error),
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		served := make(chan error, 1)
+		go func() { served <- New(Options{Publisher: &fakeHub{}}).Serve(ctx, ln) }()
+		hello := func() net.Conn {
+			ours, theirs := net.Pipe()
+			ln.conns <- theirs
+			p := &peer{Conn: ours, t: t, frames: wire.NewReader(ours, wire.MaxFrame)}
+			p.send(wire.AppendHello(nil, &wire.Hello{Version: 1}))
+			if _, err := wire.ReadHello(p.frames); err != nil {
+				t.Fatal(err)
+			}
+			return ours
+		}
+		before := hello()
+		for _, err := range []error{syscall.ENOSPC, syscall.ENOMEM, syscall.EPERM} {
+			select {
+			case ln.failures <- &net.OpError{Op: "accept", Net: "unix", Err: err}:
+			case err := <-served:
+				t.Fatalf("Serve returned %v", err)
+			}
+		}
+		hello().Close()
+		before.SetReadDeadline(time.Now().Add(time.Second))
+		if _, err := before.Read(make([]byte, 1)); !os.IsTimeout(err) {
+			t.Errorf("the client from before reads %v, want that it is still there", err)
+		}
+		before.Close()
+		cancel()
+		if err := <-served; err != nil {
+			t.Errorf("Serve: %v", err)
+		}
+	})
+}
 
 // withPipe runs f in simulated time with the client's side of a connection.
 func withPipe(t *testing.T, o Options, f func(p *peer)) {

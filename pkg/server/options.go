@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"log/slog"
 	"math"
 	"net/netip"
@@ -98,7 +99,11 @@ type Options struct {
 	Manager Manager // is told how pushd is; nil: there is none
 
 	Log *slog.Logger
+
+	beatEvery time.Duration // between two looks at the loops, for tests; 0 is the usual
 }
+
+func (o *Options) beat() time.Duration { return cmp.Or(o.beatEvery, beatEvery) }
 
 // SpareFiles is the number of file descriptors kept back from client connections: 512 for the
 // control socket's clients (128), those of the publish endpoint (256) and of the metrics endpoint

@@ -34,6 +34,7 @@ type plane struct {
 	queue  *netloop.Budget
 	gate   *session.Gate // nil: nobody needs a token
 	routes *routes       // nil: channels are served directly
+	pulse  *pulse
 }
 
 // post is a loop as the directory sees it.
@@ -41,8 +42,9 @@ type post struct{ loop *netloop.Loop }
 
 func (p post) Post(d *hub.Delivery) { p.loop.Post(d) }
 
-// newPlane starts the loops. They hold nobody until listen is called.
-func newPlane(o Options, r *routes) (*plane, error) {
+// newPlane starts the loops. They hold nobody until listen is called. failed is told of a loop that
+// cannot go on.
+func newPlane(o Options, r *routes, failed func(error)) (*plane, error) {
 	p := &plane{opts: o, routes: r, limit: netloop.NewLimit(o.MaxConnections), dir: hub.NewDirectory(maxUndelivered), feed: new(stats.Feed)}
 	p.dir.SetMaxChannels(o.MaxChannels)
 	if r != nil {
@@ -57,6 +59,7 @@ func newPlane(o Options, r *routes) (*plane, error) {
 	}
 	p.queue = netloop.NewBudget(o.QueueMemory)
 	rate := netloop.NewRate(o.AcceptRate)
+	p.pulse = &pulse{log: o.Log}
 	clients := p.clientOptions()
 	var posts []hub.Loop
 	for i := range o.Loops {
@@ -64,6 +67,7 @@ func newPlane(o Options, r *routes) (*plane, error) {
 		cfg := netloop.Config{
 			Log: o.Log, Stats: counts, Limit: p.limit, Rate: rate, Queue: p.queue,
 			MaxQueued: o.MaxQueued, Drop: o.Overflow == OverflowDrop, MaxInput: o.MaxHeader,
+			Failed: func(err error) { failed(fmt.Errorf("loop %d: %w", i, err)) },
 		}
 		loop, err := netloop.New(cfg, func(l *netloop.Loop) netloop.Handler {
 			return session.New(clients, l, p.dir, i, counts)
@@ -74,6 +78,7 @@ func newPlane(o Options, r *routes) (*plane, error) {
 		}
 		p.loops, p.counts = append(p.loops, loop), append(p.counts, counts)
 		posts = append(posts, post{loop})
+		p.pulse.add(loop)
 	}
 	p.dir.SetLoops(posts)
 	return p, nil
@@ -86,6 +91,7 @@ func (p *plane) clientOptions() session.Options {
 		Log: o.Log, MaxHeader: o.MaxHeader, HeaderTimeout: o.HeaderTimeout, IdleTimeout: o.IdleTimeout,
 		StreamKeepAlive: o.StreamKeepAlive, WSPing: o.WSPing, MaxMessage: o.MaxMessage,
 		MaxChannels: o.MaxSubscriptions, MaxReplay: o.MaxQueued, WSProtocols: o.WSProtocols,
+		Trouble: p.pulse.trouble,
 		Origins: o.AllowOrigin, Trusted: o.TrustedProxies, Connections: p.limit.Connections, Feed: p.feed,
 	}
 	if o.MaxPerAddress > 0 {

@@ -22,7 +22,7 @@ func startPlane(t testing.TB, change func(*Options)) (*plane, string) {
 	if change != nil {
 		change(&o)
 	}
-	p, err := newPlane(o, nil)
+	p, err := newPlane(o, nil, func(err error) { t.Error(err) })
 	if err != nil {
 		t.Fatal(err)
 	}

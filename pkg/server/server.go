@@ -47,7 +47,7 @@ type Server struct {
 
 	stop   context.CancelFunc // ends control and what else runs beside the loops
 	wg     sync.WaitGroup
-	failed chan error // what ended too early
+	failed chan error // the first that ended too early: see fail
 }
 
 // Run serves until ctx ends, then drains the connections over Options.DrainTimeout and returns. An error is about the
@@ -80,14 +80,15 @@ func Start(o Options) (s *Server, err error) {
 		socket.Close()
 		return nil, err
 	}
-	p, err := newPlane(o, r)
+	failed := make(chan error, 1)
+	p, err := newPlane(o, r, func(err error) { fail(o.Log, failed, err) })
 	if err != nil {
 		r.close()
 		socket.Close()
 		return nil, err
 	}
 	ctx, stop := context.WithCancel(context.Background())
-	s = &Server{opts: o, started: time.Now(), plane: p, stop: stop, failed: make(chan error, 4)}
+	s = &Server{opts: o, started: time.Now(), plane: p, stop: stop, failed: failed}
 	ctl := control.New(control.Options{
 		Log: o.Log, Publisher: p.dir, Stats: s.Snapshot, Program: "pushd " + version.String(),
 		MaxFrame: o.MaxFrame, MaxMessage: o.MaxMessage, Inspector: &inspector{plane: p},
@@ -95,6 +96,7 @@ func Start(o Options) (s *Server, err error) {
 	s.run(func() error { return ctl.Serve(ctx, socket) })
 	s.run(func() error { s.reclaim(ctx); return nil })
 	s.run(func() error { s.expire(ctx); return nil })
+	s.run(func() error { p.pulse.run(ctx, o.beat()); return nil })
 	if r != nil {
 		r.feed = p.feed
 		s.run(func() error { r.run(ctx, o.Reload); return nil })
@@ -183,7 +185,7 @@ func (s *Server) listenPublish(ctx context.Context) (err error) {
 	}
 	h := control.NewHTTP(control.HTTPOptions{
 		Log: s.opts.Log, Publisher: s.plane.dir, Names: names, Token: s.opts.PublishToken, Draining: s.draining.Load,
-		MaxBody: s.opts.MaxFrame, MaxMessage: s.opts.MaxMessage,
+		Trouble: s.plane.pulse.trouble, MaxBody: s.opts.MaxFrame, MaxMessage: s.opts.MaxMessage,
 	})
 	s.publish = ln.Addr()
 	s.run(func() error { return h.Serve(ctx, ln) })
@@ -237,9 +239,19 @@ func (s *Server) end() {
 func (s *Server) run(f func() error) {
 	s.wg.Go(func() {
 		if err := f(); err != nil {
-			s.failed <- err
+			fail(s.opts.Log, s.failed, err)
 		}
 	})
+}
+
+// fail notes that a part ended without which pushd cannot go on. The first is the reason that Run
+// returns; however many follow, none of them waits.
+func fail(log *slog.Logger, failed chan<- error, err error) {
+	select {
+	case failed <- err:
+	default:
+		log.Error("another part of pushd failed", slog.Any("err", err))
+	}
 }
 
 // expire drops what channels have kept for long enough.

@@ -76,6 +76,8 @@ type Options struct {
 	MaxChannels     int           // channels of one connection
 	MaxReplay       int           // bytes of kept items that a connection gets at once
 
+	Trouble func() string // what is wrong with pushd, or "", for /health and /ready; nil: nothing
+
 	Origins     *origin.Rules  // of the pages that may use pushd; nil means the default rules
 	Gate        *Gate          // checks tokens; nil: nobody needs one
 	Addresses   Addresses      // limits the connections from one address; nil: nothing does

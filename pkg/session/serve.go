@@ -145,8 +145,8 @@ func (c *Clients) options(id uint32, cl *client) {
 	c.answerEmpty(id, cl, 204, fields)
 }
 
-// health answers that pushd lives.
-func (c *Clients) health(id uint32, cl *client, _ bool) { c.answer(id, cl, 200, "ok", noStore) }
+// health answers that pushd lives and is well.
+func (c *Clients) health(id uint32, cl *client, _ bool) { c.answerProbe(id, cl, "ok") }
 
 // ready answers whether new clients are welcome.
 func (c *Clients) ready(id uint32, cl *client, _ bool) {
@@ -154,7 +154,18 @@ func (c *Clients) ready(id uint32, cl *client, _ bool) {
 		c.answer(id, cl, 503, "draining", noStore)
 		return
 	}
-	c.answer(id, cl, 200, "ready", noStore)
+	c.answerProbe(id, cl, "ready")
+}
+
+// answerProbe answers 200 with text, or 503 with what is wrong with pushd.
+func (c *Clients) answerProbe(id uint32, cl *client, text string) {
+	status := 200
+	if c.opts.Trouble != nil {
+		if trouble := c.opts.Trouble(); trouble != "" {
+			status, text = 503, trouble
+		}
+	}
+	c.answer(id, cl, status, text, noStore)
 }
 
 // demoPage answers with the page that shows what is published.
