@@ -3,6 +3,7 @@ package tui
 import (
 	"strings"
 	"unicode"
+	"unicode/utf8"
 
 	"github.com/charmbracelet/x/ansi"
 
@@ -97,22 +98,40 @@ func (g *glyphs) cut(s string, n int) string {
 	case cellWidth(s) <= n:
 		return s
 	}
-	return ansi.TruncateWc(s, n, g.more)
+	return firstCells(s, n-1) + g.more
 }
 
 // cutMiddle shortens s to at most n cells and keeps both ends, which is what tells paths apart.
 func (g *glyphs) cutMiddle(s string, n int) string {
-	w := cellWidth(s)
-	if w <= n || n < 5 {
+	if cellWidth(s) <= n || n < 5 {
 		return g.cut(s, n)
 	}
-	head := ansi.TruncateWc(s, (n-1)/2, "")
-	tail := ansi.TruncateLeftWc(s, w-(n-1-cellWidth(head)), "")
-	if cellWidth(head)+1+cellWidth(tail) > n { // the cut went through a wide character
-		tail = ansi.TruncateLeftWc(tail, 1, "")
-		tail = strings.TrimLeftFunc(tail, func(r rune) bool { return unicode.Is(unicode.M, r) })
+	head := firstCells(s, (n-1)/2)
+	return head + g.more + lastCells(s, n-1-cellWidth(head))
+}
+
+// firstCells is the beginning of s in at most n cells, counted rune by rune as cellWidth does. A function that
+// counts by grapheme clusters gives another sum where a mark that takes a cell follows a character.
+func firstCells(s string, n int) string {
+	for i, r := range s {
+		if n -= cellWidth(string(r)); n < 0 {
+			return s[:i]
+		}
 	}
-	return head + g.more + g.cut(tail, n-1-cellWidth(head))
+	return s
+}
+
+// lastCells is the end of s in at most n cells. It does not begin with a mark, which would stand on what is before it.
+func lastCells(s string, n int) string {
+	at := len(s)
+	for at > 0 {
+		r, size := utf8.DecodeLastRuneInString(s[:at])
+		if n -= cellWidth(string(r)); n < 0 {
+			break
+		}
+		at -= size
+	}
+	return strings.TrimLeftFunc(s[at:], func(r rune) bool { return unicode.Is(unicode.M, r) })
 }
 
 func padRight(s string, n int) string { return s + spaces(n-cellWidth(s)) }

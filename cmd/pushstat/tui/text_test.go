@@ -50,6 +50,9 @@ func FuzzClean(f *testing.F) {
 				if w := cellWidth(cut); w > n {
 					t.Fatalf("%q cut to %d cells has %d: %q", c, n, w, cut)
 				}
+				if w := cellWidth(cut); cut == g.cut(c, n) && cellWidth(c) > n && n > 0 && w < n-1 {
+					t.Fatalf("%q cut to %d cells has only %d: %q", c, n, w, cut)
+				}
 				if cellWidth(c) > n && n > 0 && !strings.Contains(cut, g.more) {
 					t.Fatalf("%q cut to %d cells does not say so: %q", c, n, cut)
 				}
@@ -65,6 +68,7 @@ func TestCutKeepsCells(t *testing.T) {
 		n    int
 		want string
 	}{
+		{"\uFFFD\u09c8\uFFFDabc", 5, "\uFFFD\u09c8\uFFFDa…"}, {"e\u0301abc", 3, "e\u0301a…"},
 		{"abcdef", 6, "abcdef"}, {"abcdef", 5, "abcd…"}, {"abcdef", 1, "…"}, {"abcdef", 0, ""}, {"日本語", 5, "日本…"}, {"日本語", 4, "日…"},
 	} {
 		if got := g.cut(tt.in, tt.n); got != tt.want {
