@@ -131,7 +131,7 @@ func (v *channels) filter(m *model, prefix string) tea.Cmd {
 	if prefix == v.prefix {
 		return nil
 	}
-	v.prefix, v.rows, v.list = prefix, nil, list{}
+	v.prefix, v.rows, v.list, v.told, v.asked = prefix, nil, list{}, stats.ChannelList{}, false
 	v.drop()
 	return v.show(m)
 }

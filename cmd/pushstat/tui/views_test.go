@@ -270,6 +270,20 @@ func TestChannelsByRateAndPrefix(t *testing.T) {
 	})
 }
 
+// Until the answer for another filter comes, a list says that it waits, not that there is nothing.
+func TestChannelsOfANewFilterAreAsked(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rig, _ *fakePushd) {
+		r.press("3")
+		v := r.m.views[2].(*channels)
+		cmd := v.filter(r.m, "room-")
+		if got := r.text(); !strings.Contains(got, "Asking pushd") || strings.Contains(got, "None.") {
+			t.Errorf("before the answer the screen is\n%s", got)
+		}
+		r.run(cmd)
+		r.want("filter: room-…")
+	})
+}
+
 func TestListThatPushdRefuses(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig, p *fakePushd) {
 		for _, key := range []string{"3", "4", "5"} {
