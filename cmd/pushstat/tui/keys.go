@@ -14,7 +14,7 @@ func (m *model) handleKey(key, text string) tea.Cmd {
 	case key == "ctrl+c":
 		return tea.Quit
 	case key == "ctrl+z":
-		return tea.Suspend
+		return suspend
 	case m.tooSmall():
 		if key == "q" {
 			return tea.Quit

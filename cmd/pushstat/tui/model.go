@@ -119,8 +119,10 @@ func (m *model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 		cmd = m.handleKey(msg.String(), msg.Text)
 	case tea.PasteMsg:
 		m.paste(msg.Content)
+	case stopMsg:
+		cmd = msg.cmd()
 	case tea.ResumeMsg:
-		cmd = m.poll()
+		cmd = tea.Batch(tea.ClearScreen, m.poll())
 	case tickMsg:
 		cmd, draw = m.handleTick(msg)
 	case statsMsg:

@@ -284,6 +284,62 @@ func TestTerminalIsRestored(t *testing.T) {
 	}
 }
 
+// TestStopAndGoOn stops the screens in every way there is. The shell has the terminal as it was, and after fg the keys work.
+func TestStopAndGoOn(t *testing.T) {
+	d := newDaemon(t)
+	for _, tt := range []struct {
+		name string
+		stop func(p *pane, pid int)
+	}{
+		{"ctrl-z", func(p *pane, _ int) { p.keys("C-z") }},
+		{"SIGTSTP", func(_ *pane, pid int) { syscall.Kill(pid, syscall.SIGTSTP) }},
+		{"SIGTSTP twice", func(_ *pane, pid int) { syscall.Kill(pid, syscall.SIGTSTP); syscall.Kill(pid, syscall.SIGTSTP) }},
+		{"SIGTSTP to the group", func(_ *pane, pid int) { syscall.Kill(-pid, syscall.SIGTSTP) }},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			p := newPane(t, 100, 30)
+			before := p.modes()
+			pid := p.start("run", d.socket)
+			for range 2 {
+				tt.stop(p, pid)
+				p.wait("Stopped", "ready>")
+				if now := p.modes(); now != before {
+					t.Errorf("the terminal is not as it was; before:\n%s\nnow:\n%s", before, now)
+				}
+				p.command("clear; fg")
+				p.wait("[1 Overview]", "q quit")
+				p.keys("2")
+				p.wait("[2 Loops]")
+				p.keys("1")
+				p.wait("[1 Overview]")
+			}
+			p.keys("q")
+			p.until("end of the process", func(string) bool { return errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) })
+			if after := p.modes(); after != before {
+				t.Errorf("the terminal is not as it was; before:\n%s\nafter:\n%s", before, after)
+			}
+		})
+	}
+}
+
+// TestGoOnAfterSIGSTOP: nothing can be put right before it, but the keys work after it.
+func TestGoOnAfterSIGSTOP(t *testing.T) {
+	p := newPane(t, 100, 30)
+	before := p.modes()
+	pid := p.start("run", newDaemon(t).socket)
+	syscall.Kill(pid, syscall.SIGSTOP)
+	p.wait("Stopped")
+	p.command("stty icanon echo; fg")
+	p.wait("[1 Overview]", "q quit")
+	p.keys("2")
+	p.wait("[2 Loops]")
+	p.keys("q")
+	p.until("end of the process", func(string) bool { return errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) })
+	if after := p.modes(); after != before {
+		t.Errorf("the terminal is not as it was; before:\n%s\nafter:\n%s", before, after)
+	}
+}
+
 // TestScreensEndWithTheirParent: a script that shows the screens is killed. They must not go on drawing over its shell.
 func TestScreensEndWithTheirParent(t *testing.T) {
 	d := newDaemon(t)

@@ -66,8 +66,14 @@ func (m *model) run(o Options) error {
 	if err := m.connect(); err != nil {
 		return err
 	}
+	t := &terminal{in: o.In, out: o.Out}
+	defer t.give()
+	if err := t.take(); err != nil {
+		return fmt.Errorf("take the terminal: %w", err)
+	}
 	p := tea.NewProgram(m, tea.WithContext(ctx), tea.WithInput(o.In), tea.WithOutput(o.Out), tea.WithEnvironment(o.Environ),
 		tea.WithFPS(framesPerSecond), tea.WithoutSignalHandler())
+	defer t.watchStops(p.Send)()
 	_, err := p.Run()
 	switch cause := context.Cause(ctx); {
 	case errors.Is(err, tea.ErrProgramPanic):
