@@ -348,7 +348,6 @@ func TestScreensEndWithTheirParent(t *testing.T) {
 	p.command(p.line("run", "", d.socket))
 	p.wait("[1 Overview]")
 	syscall.Kill(p.pid("pid"), syscall.SIGKILL)
-	p.wait("ready>", "Killed")
 	p.wait("the program that started pushstat has ended")
 	if after := p.modes(); after != before {
 		t.Errorf("the terminal is not as it was; before:\n%s\nafter:\n%s", before, after)
