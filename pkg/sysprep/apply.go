@@ -95,12 +95,14 @@ func (p Plan) open(reason string) Plan {
 // prepare works out what the files will hold, from what they hold now.
 func (c *Changer) prepare(p Plan) ([]fileRecord, error) {
 	var files []fileRecord
+	settings := c.bootEntries(p)
 	for _, f := range []struct {
 		name    string
 		entries []entry
 		merge   func(old []byte, entries []entry) ([]byte, error)
 	}{
-		{SysctlFile, c.bootEntries(p), mergeSysctl},
+		{SysctlFile, settings, mergeSysctl},
+		{ModulesFile, c.bootModules(settings), mergeModules},
 		{DropInFile(p.Unit), p.entries(RemedySystemd, false), func(old []byte, entries []entry) ([]byte, error) {
 			return mergeDropIn(DropInFile(p.Unit), old, entries)
 		}},
@@ -108,7 +110,7 @@ func (c *Changer) prepare(p Plan) ([]fileRecord, error) {
 		if len(f.entries) == 0 {
 			continue
 		}
-		if f.name != SysctlFile && !ValidUnit(p.Unit) {
+		if f.name == DropInFile(p.Unit) && !ValidUnit(p.Unit) {
 			return nil, fmt.Errorf("%q is no unit; nothing was changed", p.Unit)
 		}
 		old, err := c.readFile(f.name)
@@ -258,27 +260,38 @@ func (c *Changer) afterBoot(key, value string) string {
 	return fmt.Sprintf("At the next boot %s:%d sets it to %.40s: change that line.", last.File, last.Line, oneSpaced(last.Value))
 }
 
-// dropRefused takes out of the file what the kernel did not take, so that it does not fail at every boot.
+// dropRefused takes out of the files what the kernel did not take, so that it does not fail at every boot.
 func (c *Changer) dropRefused(p *Plan, files []fileRecord, rec *record) error {
-	refused := slices.ContainsFunc(p.Steps, func(s Step) bool { return s.Kind == RemedySysctl && s.State == StepRefused })
-	i := slices.IndexFunc(files, func(f fileRecord) bool { return f.Path == SysctlFile })
-	if !refused || i < 0 {
+	if !slices.ContainsFunc(p.Steps, func(s Step) bool { return s.Kind == RemedySysctl && s.State == StepRefused }) {
 		return nil
 	}
-	f, entries := files[i], c.bootEntries(*p)
-	if len(entries) == 0 && !f.Existed {
-		p.Files = slices.DeleteFunc(p.Files, func(name string) bool { return name == SysctlFile })
-		return c.remove(SysctlFile)
+	settings := c.bootEntries(*p)
+	return errors.Join(
+		c.rewrite(p, files, rec, SysctlFile, settings, mergeSysctl),
+		c.rewrite(p, files, rec, ModulesFile, c.bootModules(settings), mergeModules))
+}
+
+// rewrite writes a file once more, with these entries only. One that fix has made and that would be empty is removed.
+func (c *Changer) rewrite(p *Plan, files []fileRecord, rec *record, name string, entries []entry,
+	merge func(old []byte, entries []entry) ([]byte, error)) error {
+	i := slices.IndexFunc(files, func(f fileRecord) bool { return f.Path == name })
+	if i < 0 {
+		return nil
 	}
-	text, err := mergeSysctl([]byte(f.Before), entries)
+	f := files[i]
+	if len(entries) == 0 && !f.Existed {
+		p.Files = slices.DeleteFunc(p.Files, func(other string) bool { return other == name })
+		return c.remove(name)
+	}
+	text, err := merge([]byte(f.Before), entries)
 	if err != nil {
 		return err
 	}
-	rec.file(SysctlFile).add(string(text))
+	rec.file(name).add(string(text))
 	if err := c.writeRecord(*rec); err != nil {
 		return err
 	}
-	return c.writeFile(SysctlFile, text, f.mode())
+	return c.writeFile(name, text, f.mode())
 }
 
 // reload makes systemd read the drop-in, and reads the directives back. Where there is a systemd to ask, only what it shows

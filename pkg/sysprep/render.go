@@ -52,12 +52,32 @@ func renderDropIn(head string, entries []entry) []byte {
 
 // Sysctl is the file of kernel settings for the whole plan, for deployment by others: what cannot be done from here is
 // in it as well.
-func (p Plan) Sysctl() []byte { return renderSysctl(p.printHead(), p.entries(RemedySysctl, true)) }
+func (p Plan) Sysctl() []byte {
+	settings, head := p.entries(RemedySysctl, true), p.printHead()
+	for _, m := range modulesOf(settings) {
+		head += fmt.Sprintf("# Some are of the module %s: name it in %s,\n# or boot, which makes these settings early, loses them.\n", m.key, ModulesFile)
+	}
+	return renderSysctl(head, settings)
+}
+
+// Modules is the file of modules that the settings need at boot, or nil when they need none.
+func (p Plan) Modules() []byte {
+	modules := modulesOf(p.entries(RemedySysctl, true))
+	if len(modules) == 0 {
+		return nil
+	}
+	var b bytes.Buffer
+	b.WriteString(p.printHead())
+	for _, m := range modules {
+		b.WriteString(m.key + "\n")
+	}
+	return b.Bytes()
+}
 
 // DropIn is the drop-in for the unit.
 func (p Plan) DropIn() []byte { return renderDropIn(p.printHead(), p.entries(RemedySystemd, true)) }
 
-// Ansible is a playbook that deploys both files with the modules that every Ansible has. A play cannot raise only, so it
+// Ansible is a playbook that deploys these files with the modules that every Ansible has. A play cannot raise only, so it
 // is for hosts like the one that it was made on.
 func (p Plan) Ansible() []byte {
 	var b bytes.Buffer
@@ -66,6 +86,10 @@ func (p Plan) Ansible() []byte {
 	if !hasSettings && !hasDirectives {
 		b.WriteString("    - name: Nothing has to be raised\n      ansible.builtin.meta: noop\n")
 		return b.Bytes()
+	}
+	modules := modulesOf(p.entries(RemedySysctl, true))
+	if len(modules) > 0 {
+		ansibleFile(&b, "Name the modules that boot has to load", ModulesFile, p.Modules(), "Load the modules")
 	}
 	if hasSettings {
 		ansibleFile(&b, "Write the kernel settings", SysctlFile, p.Sysctl(), "Set the kernel settings")
@@ -76,7 +100,10 @@ func (p Plan) Ansible() []byte {
 			"        state: directory\n        mode: \"0755\"\n", path.Dir(file))
 		ansibleFile(&b, "Write the limits of "+p.Unit, file, p.DropIn(), "Reload systemd")
 	}
-	b.WriteString("  handlers:\n")
+	b.WriteString("  handlers:\n") // they run in this order
+	for _, m := range modules {
+		fmt.Fprintf(&b, "    - name: Load the modules\n      ansible.builtin.command: modprobe %s\n      changed_when: true\n", m.key)
+	}
 	if hasSettings {
 		fmt.Fprintf(&b, "    - name: Set the kernel settings\n      ansible.builtin.command: sysctl -p %s\n      changed_when: true\n", SysctlFile)
 	}

@@ -78,7 +78,7 @@ func (h *Host) countsOwnNetns() bool {
 // module that is loaded later, as by the first firewall rule, are not there yet.
 func (f Finding) keptByModule() Finding {
 	if f.Outcome != OK {
-		f.FixForGood += "\n# and have the module before that, or boot loses the line:\necho nf_conntrack \\\n  > /etc/modules-load.d/90-holdfast.conf"
+		f.FixForGood += "\n# and have the module before that, or boot loses the line:\necho nf_conntrack \\\n  > " + ModulesFile
 	}
 	return f
 }

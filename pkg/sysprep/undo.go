@@ -108,7 +108,7 @@ func (r record) check() error {
 	for _, f := range r.Files {
 		unit, ok := strings.CutPrefix(f.Path, unitDir)
 		unit, isDropIn := strings.CutSuffix(unit, ".d/"+path.Base(SysctlFile))
-		if f.Path != SysctlFile && (!ok || !isDropIn || !ValidUnit(unit)) {
+		if f.Path != SysctlFile && f.Path != ModulesFile && (!ok || !isDropIn || !ValidUnit(unit)) {
 			return fmt.Errorf("%.80q is no file of its own", f.Path)
 		}
 	}
@@ -277,7 +277,7 @@ func (c *Changer) finishUndo(ctx context.Context, r, keep record) error {
 	} else {
 		err = c.remove(recordFile)
 	}
-	dropIn := func(f fileRecord) bool { return f.Path != SysctlFile }
+	dropIn := func(f fileRecord) bool { return strings.HasPrefix(f.Path, unitDir) }
 	if slices.ContainsFunc(r.Files, dropIn) && c.Reload != nil {
 		err = errors.Join(err, c.Reload(context.WithoutCancel(ctx)))
 	}
@@ -307,7 +307,7 @@ func (c *Changer) undoFile(ctx context.Context, f fileRecord, dry bool) Undone {
 		err = c.writeFile(f.Path, []byte(f.Before), f.mode())
 	default:
 		err = c.remove(f.Path)
-		if err == nil && f.Path != SysctlFile {
+		if err == nil && strings.HasPrefix(f.Path, unitDir) {
 			c.files.Remove(path.Dir(below(f.Path))) //nolint:errcheck // stays when there is anything else in it
 		}
 	}
