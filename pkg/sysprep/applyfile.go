@@ -35,7 +35,7 @@ type fileTree interface {
 }
 
 // machine is the tree of this machine itself. Its links lead wherever they do for every other program; those of a copy,
-// which is an os.Root, do not lead out of it.
+// which is rooted, do not lead out of it.
 type machine struct{}
 
 func (machine) Lstat(name string) (fs.FileInfo, error) { return os.Lstat("/" + name) }
@@ -69,7 +69,7 @@ func (c *Changer) open() error {
 			return fmt.Errorf("proc below %s leads out of it, to settings that are not the copy's; nothing was changed", c.Root)
 		}
 	}
-	c.files = root
+	c.files = rooted{root}
 	return nil
 }
 

@@ -74,7 +74,7 @@ func Open(dir string) (*Host, error) {
 	return h, nil
 }
 
-// contained is the tree below dir, whose links do not lead out of it, to the files of this machine. Where proc itself is
+// contained is the tree below dir. Its links lead to files of the tree, never to those of this machine. Where proc itself is
 // such a link, somebody meant it, and the tree is as it is.
 func contained(dir string, plain fs.FS) fs.FS {
 	r, err := os.OpenRoot(dir)
@@ -85,7 +85,7 @@ func contained(dir string, plain fs.FS) fs.FS {
 		r.Close() //nolint:errcheck // only read
 		return plain
 	}
-	return r.FS()
+	return rooted{r}
 }
 
 // Live reports whether the host is this machine, and not a copy of one's files.

@@ -15,10 +15,13 @@ var sysctlDirs = []string{"etc/sysctl.d", "run/sysctl.d", "usr/local/lib/sysctl.
 // maxSysctlFiles bounds how many are read.
 const maxSysctlFiles = 1000
 
-// sysctlFiles lists every setting in the order in which sysctl --system applies them: by the names of the files, whatever
-// their directory, and /etc/sysctl.conf last. systemd-sysctl, which runs at boot, has the same order but takes
-// /etc/sysctl.conf only where a link in a directory leads to it, as Debian's 99-sysctl.conf does. Of a key that stands in
-// several lines the last counts.
+// sysctlConf is the file that systemd-sysctl passes over, unless a link in a directory leads to it, as Debian's
+// 99-sysctl.conf does.
+const sysctlConf = "etc/sysctl.conf"
+
+// sysctlFiles lists every setting in the order in which boot makes them: by the names of the files, whatever their
+// directory. Of a key that stands in several lines the last counts. Where systemd does not run, boot runs
+// sysctl --system, which takes /etc/sysctl.conf last.
 func (h *Host) sysctlFiles() ([]Setting, error) {
 	files := make(map[string]string) // by base name
 	found := false
@@ -46,9 +49,11 @@ func (h *Host) sysctlFiles() ([]Setting, error) {
 	for _, name := range names {
 		list = append(list, files[name])
 	}
-	if h.exists("etc/sysctl.conf") {
+	if h.exists(sysctlConf) {
 		found = true
-		list = append(list, "etc/sysctl.conf")
+		if !h.hasSystemd() {
+			list = append(list, sysctlConf)
+		}
 	}
 	if !found {
 		return nil, errors.New("there is neither /etc/sysctl.conf nor a sysctl.d directory")
@@ -68,6 +73,29 @@ func (h *Host) sysctlFiles() ([]Setting, error) {
 	return settings, nil
 }
 
+// passedOver counts the settings of /etc/sysctl.conf that boot does not make, where systemd runs: a link to the file
+// would have brought all of them.
+func (h *Host) passedOver(made []Setting) int {
+	text, err := h.text(sysctlConf)
+	if err != nil || !h.hasSystemd() {
+		return 0
+	}
+	settings, _ := parseSettings("/"+sysctlConf, []byte(text))
+	n := 0
+	for _, s := range settings {
+		if isDrift(s) && !slices.ContainsFunc(made, func(m Setting) bool { return m.Key == s.Key && m.Value == s.Value }) {
+			n++
+		}
+	}
+	return n
+}
+
+// isDrift reports whether the setting is one of those that are compared with what is in force.
+func isDrift(s Setting) bool {
+	return !s.Glob && !s.Exclude &&
+		slices.ContainsFunc(driftParts, func(part string) bool { return strings.HasPrefix(s.Key, part) })
+}
+
 // driftParts begin the keys that have to do with connections.
 var driftParts = []string{"net.", "fs.file-max", "fs.nr_open", "fs.epoll.", "vm.overcommit_memory", "vm.swappiness", "vm.min_free_kbytes",
 	"vm.max_map_count", "kernel.pid_max", "kernel.threads-max"}
@@ -82,9 +110,7 @@ func (h *Host) drifted() ([]Setting, error) {
 	var drifted []Setting
 	seen := map[string]bool{}
 	for _, named := range settings {
-		if seen[named.Key] || named.Glob || named.Exclude || !slices.ContainsFunc(driftParts, func(part string) bool {
-			return strings.HasPrefix(named.Key, part)
-		}) {
+		if seen[named.Key] || !isDrift(named) {
 			continue
 		}
 		seen[named.Key] = true
@@ -131,6 +157,11 @@ func checkDrift(h *Host, _ Target) (Finding, error) {
 	}
 	f := Finding{Outcome: OK, Current: number(int64(len(drifted))), Wanted: "0"}
 	f.Formula = "settings in files that are not in force = 0"
+	if made, err := h.sysctlFiles(); err == nil {
+		if n := h.passedOver(made); n > 0 {
+			f.Note = fmt.Sprintf("boot does not read /etc/sysctl.conf, with %d lines that no other file has: no link in /etc/sysctl.d leads to it", n)
+		}
+	}
 	if len(drifted) == 0 {
 		return f, nil
 	}
