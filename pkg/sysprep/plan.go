@@ -240,6 +240,9 @@ func highest(key, a, b string) (value string, comparable bool) {
 		}
 		return b, okX && okY
 	}
+	if key == reservedPortsKey { // more of them are more
+		return unitePorts(a, b)
+	}
 	separator := " "
 	if strings.Contains(a+b, ":") { // a soft and a hard limit; one number is both
 		separator, a, b = ":", pair(a), pair(b)
@@ -322,5 +325,5 @@ func reached(key, after, value string) bool {
 	if strings.Contains(after+value, ":") {
 		after, value = pair(after), pair(value)
 	}
-	return after == value || higher(key, value, after) == after
+	return sameSetting(key, after, value) || sameSetting(key, higher(key, value, after), after)
 }

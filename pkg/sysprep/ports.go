@@ -3,6 +3,8 @@ package sysprep
 import (
 	"errors"
 	"fmt"
+	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -153,9 +155,102 @@ func checkReservedPorts(h *Host, t Target) (Finding, error) {
 		return Finding{}, err
 	}
 	f := fine(fmt.Sprintf("%d ports", n), "")
-	const pushdPort = 7999
-	if t.serves() && low <= pushdPort && n == 0 {
-		f.Note = fmt.Sprintf("outgoing connections may take pushd's ports: the range begins at port %d, and none is reserved", low)
+	if !t.serves() {
+		return f, nil
 	}
-	return f, nil
+	if t.opens() { // the range will be as wide as its own check asks for
+		if r, err := checkPortRange(h, t); err == nil && r.Outcome != OK {
+			low, high = min(low, h.lowestLocal()), highestPort
+		}
+	}
+	list, err := h.text(sysctlPath(reservedPortsKey))
+	if err != nil {
+		return Finding{}, err
+	}
+	open, err := h.unreserved(list, low, high, t)
+	switch {
+	case err != nil || len(open) == 0:
+		return f, err
+	case !t.opens(): // few connections go out
+		f.Note = fmt.Sprintf("outgoing connections may take pushd's ports: the range begins at port %d, and %s is not reserved", low, portList(open))
+		return f, nil
+	}
+	wanted, _ := unitePorts(list, portList(open)) // both were read before
+	f = Finding{Outcome: Warn, Current: namedPorts(list), Wanted: namedPorts(wanted)}
+	f.Formula = fmt.Sprintf("pushd's ports from %d to %d = %s", low, high, portList(open))
+	f.Why = "A connection of the load generator may sit on a port of pushd when pushd starts again, which then fails with EADDRINUSE."
+	return f.withSysctl(h, reservedPortsKey, wanted), nil
+}
+
+// pushdPorts are those on which pushd listens when it is not told otherwise: for clients, and for publishers.
+var pushdPorts = []int{5561, 7999}
+
+// unreserved lists the ports of pushd that outgoing connections may take: those of its listeners where they can be seen, else
+// those that it has by default.
+func (h *Host) unreserved(list string, low, high int64, t Target) ([]int, error) {
+	reserved, err := parsePorts(list)
+	if err != nil {
+		return nil, err
+	}
+	own := pushdPorts
+	if all, err := h.backlogs(); err == nil && t.PID != 0 {
+		if listeners, err := h.listenersOf(t.PID, all); err == nil {
+			own = nil
+			for _, l := range listeners {
+				own = append(own, l.port)
+			}
+		}
+	}
+	var out []int
+	for _, port := range own {
+		if int64(port) >= low && int64(port) <= high && !reserved[port] && !slices.Contains(out, port) {
+			out = append(out, port)
+		}
+	}
+	slices.Sort(out)
+	return out, nil
+}
+
+// portList writes ports as the setting has them.
+func portList(list []int) string {
+	out := make([]string, len(list))
+	for i, port := range list {
+		out[i] = strconv.Itoa(port)
+	}
+	return strings.Join(out, ",")
+}
+
+// namedPorts is a list of ports for a reader, who might take a single one for a number.
+func namedPorts(list string) string {
+	switch {
+	case list == "":
+		return "none"
+	case isDigits(list):
+		return "port " + list
+	}
+	return list
+}
+
+// unitePorts is the list of all ports that are in one of two lists, as the kernel writes it.
+func unitePorts(a, b string) (string, bool) {
+	x, err1 := parsePorts(a)
+	y, err2 := parsePorts(b)
+	if err1 != nil || err2 != nil {
+		return b, false
+	}
+	var out []string
+	for port := 0; port <= highestPort; port++ {
+		first := port
+		for port <= highestPort && (x[port] || y[port]) {
+			port++
+		}
+		switch last := port - 1; {
+		case last < first:
+		case last == first:
+			out = append(out, strconv.Itoa(first))
+		default:
+			out = append(out, fmt.Sprintf("%d-%d", first, last))
+		}
+	}
+	return strings.Join(out, ","), true
 }

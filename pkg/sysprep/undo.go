@@ -331,7 +331,7 @@ func (c *Changer) undoSetting(ctx context.Context, s liveRecord, dry bool) Undon
 	case now == s.Before:
 		u.State, u.over, u.Reason = StepDone, true, "It is as it was."
 		return u
-	case s.Before == "":
+	case s.Before == "" && s.Key != reservedPortsKey: // a list of ports may be empty
 		u.State, u.over, u.Reason = StepBlocked, true, "What it was is not known, so it stays until the next boot."
 		return u
 	case !s.ours(now):
