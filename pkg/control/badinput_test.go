@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"math"
 	"net"
 	"runtime"
 	"strings"
@@ -50,6 +51,28 @@ func TestForeignBytesAreAnswered(t *testing.T) {
 			}
 			p.closed()
 		})
+	}
+}
+
+// A number that cannot be served is refused by name, and the connection goes on.
+func TestNumberOutOfRangeIsABadRequest(t *testing.T) {
+	p := greet(t, startServer(t, Options{Publisher: &fakeHub{}}))
+	const big = "\xcf\x80\x00\x00\x00\x00\x00\x00\x00" // 2^63
+	for name, message := range map[string]string{
+		"interval_ms": "\x92\x21\x82\xa2id\x07\xabinterval_ms" + big,
+		"id":          "\x92\x20\x81\xa2id\xff",
+	} {
+		p.send(rawFrame(message))
+		if f := p.failure(); f.Code != wire.BadRequest || f.Fatal || !strings.Contains(f.Text, name+" is ") ||
+			name == "interval_ms" && f.ID != 7 {
+			t.Errorf("%s out of range: failure %+v, want a bad request that names it", name, f)
+		}
+	}
+	p.send(wire.AppendCold(nil, wire.TypePing, &wire.Request{ID: math.MaxUint64}))
+	m := p.message()
+	var pong wire.Request
+	if err := wire.ParseCold(m, &pong); err != nil || m.Type != wire.TypePong || pong.ID != math.MaxUint64 {
+		t.Errorf("ping with the highest id: type %d, %+v, %v, want its pong", m.Type, pong, err)
 	}
 }
 

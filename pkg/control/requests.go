@@ -52,8 +52,18 @@ func (c *client) handle(ctx context.Context, payload []byte) error {
 	if err != nil {
 		return err
 	}
+	err = c.handleMessage(ctx, m, len(payload))
+	if refusal, ok := errors.AsType[*wire.Error](err); ok && refusal.Code == wire.BadRequest {
+		id, err := m.RequestID()
+		c.sendError(id, refusal)
+		return err
+	}
+	return err
+}
+
+func (c *client) handleMessage(ctx context.Context, m wire.Message, size int) error {
 	if m.Type == wire.TypePublish || m.Type == wire.TypePublishBatch {
-		return c.handlePublish(ctx, m, len(payload))
+		return c.handlePublish(ctx, m, size)
 	}
 	c.handOver(ctx)
 	if err := c.waitForRoom(ctx); err != nil {

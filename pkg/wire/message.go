@@ -2,7 +2,9 @@ package wire
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
+	"reflect"
 
 	"holdfast/pkg/stats"
 
@@ -148,7 +150,7 @@ func AppendCold[B Body](dst []byte, t Type, body *B) []byte {
 }
 
 // ParseCold reads the map of a message into body, which shares no memory with the frame. Keys that are not known are
-// ignored. The error is an *Error of code BadFrame.
+// ignored. The error is an *Error of code BadFrame, or BadRequest for a number that its field cannot hold.
 func ParseCold[B Body](m Message, body *B) error {
 	if err := m.check(); err != nil {
 		return err
@@ -159,6 +161,9 @@ func ParseCold[B Body](m Message, body *B) error {
 	}
 	if c.optionalMap("map"); c.problem != "" {
 		return &Error{BadFrame, "the body of the message is not a map"}
+	}
+	if err := checkNumbers(m.body, reflect.TypeFor[B]()); err != nil {
+		return err
 	}
 	if err := msgpack.Unmarshal(m.body, body); err != nil {
 		return Errorf(BadFrame, "the body of the message: %v", err)
@@ -192,7 +197,9 @@ func ReadHello(r *Reader) (Hello, error) {
 	}
 	switch m.Type {
 	case TypeHello:
-		err = ParseCold(m, &h)
+		if err = ParseCold(m, &h); errors.Is(err, &Error{Code: BadRequest}) {
+			err = &Error{BadHello, err.(*Error).Text}
+		}
 	case TypeError:
 		var f Failure
 		if err = ParseCold(m, &f); err == nil {
