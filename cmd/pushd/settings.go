@@ -247,7 +247,7 @@ func (r *reader) socket(e *effective) {
 		abs = path
 	}
 	e.Socket = abs
-	if err := control.CheckPath(e.Socket); err != nil {
+	if err := control.CheckPath(path); err != nil {
 		r.fail("socket", "%v", err)
 	}
 	mode, err := strconv.ParseUint(r.c.String("socket-mode"), 8, 32)

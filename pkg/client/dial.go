@@ -55,6 +55,8 @@ func (e *DialError) Error() string {
 func (e *DialError) remedy() string {
 	for _, a := range e.Tried {
 		switch {
+		case errors.As(a.Err, new(*pathError)):
+			return "name the path of a socket with --socket or PUSHD_SOCKET"
 		case errors.Is(a.Err, fs.ErrPermission):
 			return fmt.Sprintf("become a member of the group %s, or have pushd started with --socket-group or --socket-mode for you", a.Group)
 		case errors.Is(a.Err, context.DeadlineExceeded):
@@ -72,6 +74,11 @@ func (e *DialError) Unwrap() []error {
 	}
 	return errs
 }
+
+// pathError says that there can be no socket at a path.
+type pathError struct{ err error }
+
+func (e *pathError) Error() string { return e.err.Error() }
 
 // String is the path, its owner and mode when it is there, and what was wrong.
 func (a Attempt) String() string {
@@ -148,6 +155,9 @@ func attempt(path string, err error) Attempt {
 
 // dial connects to one path and exchanges hellos.
 func dial(ctx context.Context, path string, o Options) (*Conn, error) {
+	if err := wire.CheckSocketPath(path); err != nil {
+		return nil, &pathError{err}
+	}
 	var d net.Dialer
 	nc, err := d.DialContext(ctx, "unix", path)
 	if err != nil {

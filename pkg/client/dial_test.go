@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -76,6 +77,27 @@ func TestDialErrorSaysWhatIsThere(t *testing.T) {
 			if !strings.Contains(err.Error(), s) {
 				t.Errorf("Dial(%s) = %q, want it to contain %q", path, err, s)
 			}
+		}
+	}
+}
+
+// The same paths are refused that pushd refuses: without that, @x would be dialled as an abstract socket.
+func TestDialRefusesWhatIsNoPath(t *testing.T) {
+	ln, err := net.Listen("unix", "@holdfast-test-"+strconv.Itoa(os.Getpid()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	long := "/tmp/" + strings.Repeat("x", 103)
+	for path, want := range map[string]string{
+		ln.Addr().String(): " is no path but an abstract socket, which has no permissions",
+		long:               " is too long: it has 108 bytes, the path of a socket has at most 107",
+		"a\x00b":           " contains a NUL byte",
+	} {
+		_, err := Dial(t.Context(), path, Options{})
+		if _, ok := errors.AsType[*DialError](err); !ok || !strings.Contains(err.Error(), want) ||
+			!strings.Contains(err.Error(), "name the path of a socket") {
+			t.Errorf("Dial(%q) = %v, want a DialError with %q", path, err, want)
 		}
 	}
 }

@@ -7,6 +7,8 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -34,6 +36,16 @@ func from(remote string) func(*http.Request) {
 	return func(r *http.Request) { r.RemoteAddr = remote }
 }
 
+// apart returns the first of name1, name2 and so on whose key in the pools is none of the others.
+func apart(s *HTTPServer, name string, others ...uint32) string {
+	for i := 1; ; i++ {
+		next := name + strconv.Itoa(i)
+		if !slices.ContainsFunc(others, func(k uint32) bool { return share.Same(k, s.key(next)) }) {
+			return next
+		}
+	}
+}
+
 func itemOf(channel, content string) string {
 	return `{"items":[{"channel":"` + channel + `","formats":{"http-stream":{"content":"` + content + `"}}}]}`
 }
@@ -58,7 +70,8 @@ func TestFloodOfOneChannelDoesNotHoldBackOthers(t *testing.T) {
 				t.Errorf("%s: %d of %d requests for a full channel are refused at once, want %d to wait", name, n, flood, waiting)
 			}
 			start := time.Now()
-			w := post(s, "POST", "/publish/", itemOf("other", content), from("127.0.0.1:9999"))
+			w := post(s, "POST", "/publish/", itemOf(apart(s, "other", s.key("full")), content),
+				from(apart(s, "127.0.0.1:", s.key("full"))))
 			if took := time.Since(start); w.Code != 200 || took != 0 {
 				t.Errorf("%s: a publisher of another channel is answered %d after %v, want 200 at once", name, w.Code, took)
 			}
@@ -99,13 +112,13 @@ func TestHalfSentRequestsHoldAShareOfTheirAddress(t *testing.T) {
 		if code := post(s, "POST", "/publish/", oneItem, from("192.0.2.1:9999")).Code; code != 503 {
 			t.Errorf("request %d of an address: %d, want 503", share+1, code)
 		}
-		if code := post(s, "POST", "/publish/", oneItem, from("192.0.2.2:1")).Code; code != 200 {
+		if code := post(s, "POST", "/publish/", oneItem, from(apart(s, "192.0.2.", s.key("192.0.2.1"))+":1")).Code; code != 200 {
 			t.Errorf("a request of another address: %d, want 200", code)
 		}
 		for i := range 64 { // local clients have one address, so each connection is one
-			held = append(held, begin(fmt.Sprintf("127.0.0.1:%d", i)))
+			held = append(held, begin(apart(s, fmt.Sprintf("127.0.0.1:%d", i), s.key("192.0.2.1"))))
 		}
-		if code := post(s, "POST", "/publish/", oneItem, from("127.0.0.1:9999")).Code; code != 200 {
+		if code := post(s, "POST", "/publish/", oneItem, from(apart(s, "127.0.0.1:", s.key("192.0.2.1")))).Code; code != 200 {
 			t.Errorf("a local request beside 64 half-sent ones: %d, want 200", code)
 		}
 		end.CloseWithError(io.ErrUnexpectedEOF)

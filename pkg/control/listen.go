@@ -14,19 +14,28 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"holdfast/pkg/wire"
 )
 
-const (
-	// maxSocketPath is the longest path of a Unix socket in bytes: sun_path less its NUL (unix(7)).
-	maxSocketPath = 107
-	// firstName is what bind needs below the socket's directory: a temporary directory of os.MkdirTemp, and the socket in it.
-	firstName = len("/.pushd4294967295/s")
-)
+// firstName is what bind needs below the socket's directory: a temporary directory of os.MkdirTemp, and the socket in it.
+const firstName = len("/.pushd4294967295/s")
 
-// CheckPath reports an error when no control socket can be made at path because it is too long.
+// CheckPath reports an error when no control socket can be made at path.
 func CheckPath(path string) error {
-	if n := max(len(path), len(filepath.Dir(path))+firstName); n > maxSocketPath {
-		return fmt.Errorf("control socket: %s is too long a path by %d bytes", path, n-maxSocketPath)
+	if err := wire.CheckSocketPath(path); err != nil {
+		return fmt.Errorf("control socket: %w", err)
+	}
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		return fmt.Errorf("control socket: %w", err)
+	}
+	if err := wire.CheckSocketPath(abs); err != nil {
+		return fmt.Errorf("control socket: %w", err)
+	}
+	if n, most := len(filepath.Dir(abs)), wire.MaxSocketPath-firstName; n > most {
+		return fmt.Errorf("control socket: the directory of %s is too long: it has %d bytes, at most %d leave room "+
+			"for the name under which the socket is made", abs, n, most)
 	}
 	return nil
 }
@@ -72,12 +81,12 @@ func Listen(path string, mode os.FileMode, group string) (*Listener, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := CheckPath(path); err != nil {
+		return nil, err
+	}
 	path, err = filepath.Abs(path)
 	if err != nil {
 		return nil, fmt.Errorf("control socket: %w", err)
-	}
-	if err := CheckPath(path); err != nil {
-		return nil, err
 	}
 	if err := makeDirectory(filepath.Dir(path)); err != nil {
 		return nil, err

@@ -16,6 +16,9 @@ import (
 // keys is how many users a Pool tells apart. Users whose keys are equal modulo keys share one part.
 const keys = 1 << 12
 
+// Same reports whether two keys are of one user for a Pool.
+func Same(a, b uint32) bool { return a%keys == b%keys }
+
 // Load is what is asked for at once: parts of the amount, each for a user. It must not change as long
 // as the Pool has it.
 type Load interface {

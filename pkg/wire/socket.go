@@ -1,9 +1,28 @@
 package wire
 
 import (
+	"fmt"
 	"path/filepath"
 	"strconv"
+	"strings"
 )
+
+// MaxSocketPath is the longest path of a Unix socket in bytes: sun_path less its NUL (unix(7)).
+const MaxSocketPath = 107
+
+// CheckSocketPath reports why there can be no control socket at path: it is too long, or it names an
+// abstract socket, which would have no permissions. Server and clients ask it.
+func CheckSocketPath(path string) error {
+	switch {
+	case strings.HasPrefix(path, "@"):
+		return fmt.Errorf("%s is no path but an abstract socket, which has no permissions (./%s is a file of that name)", path, path)
+	case strings.IndexByte(path, 0) >= 0:
+		return fmt.Errorf("%q contains a NUL byte", path)
+	case len(path) > MaxSocketPath:
+		return fmt.Errorf("%s is too long: it has %d bytes, the path of a socket has at most %d", path, len(path), MaxSocketPath)
+	}
+	return nil
+}
 
 // SocketPaths lists the places of the control socket, best first: only $PUSHD_SOCKET when it is set, else
 // /run/pushd/pushd.sock, $XDG_RUNTIME_DIR/pushd/pushd.sock, and pushd-UID/pushd.sock below tmp, the directory
