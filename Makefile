@@ -6,7 +6,8 @@ FUZZTIME ?= 20s
 BINARIES := pushd pushpub pushstat sysprep
 
 .DEFAULT_GOAL := help
-.PHONY: help build install run test race positions interop oracle fuzz bench yardstick capacity cover golden lint tidy ci clean
+.PHONY: help build install run test race positions interop oracle fuzz bench yardstick capacity \
+	cover golden lint tidy ci clean
 
 help: ## print this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /  \1\t/' | expand -t 14
@@ -41,8 +42,8 @@ fuzz: ## every fuzz target for FUZZTIME (20s)
 bench: ## per-operation costs (Go benchmarks)
 	go test -run '^$$' -bench . -benchmem ./...
 
-yardstick: build ## pushd against the bare C server of ../shared/bench, in turns (needs a C compiler)
-	go run ./scripts/yardstick -bin bin
+yardstick: build ## pushd against a bare C server, or OLD=DIR: against an old build (needs cc)
+	go run ./scripts/yardstick -bin bin $(if $(OLD),-old $(OLD)) $(ARGS)
 
 capacity: build ## the memory of connections, predicted and measured (docs/capacity.md)
 	go run ./scripts/capacity

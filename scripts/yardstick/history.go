@@ -47,6 +47,16 @@ func (s *setup) publishing(n, messages int, args []string) (rate, cpu float64, e
 		}
 		defer sw.end()
 	}
+	return floodHistory(d, sw, n, messages)
+}
+
+// floodHistory is that, to a pushd whose subscribers are there. sw is nil when there are none.
+func floodHistory(d *daemon, sw *process, n, messages int) (rate, cpu float64, err error) {
+	if sw != nil {
+		if err := sw.ask(&struct{}{}, "reset"); err != nil {
+			return 0, 0, err
+		}
+	}
 	before, start := d.cpu(), time.Now()
 	for range messages {
 		it := message("g0000", time.Now())

@@ -28,11 +28,13 @@ type process struct {
 	out *bufio.Reader
 }
 
-func start(path string, args ...string) (*process, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), lifetime)
+// start starts a program, which is killed at the end of its lifetime or of the whole run.
+func (s *setup) start(path string, args ...string) (*process, error) {
+	ctx, cancel := context.WithTimeout(s.ctx, lifetime)
 	p := &process{cmd: exec.CommandContext(ctx, path, args...)}
 	context.AfterFunc(ctx, cancel)
 	p.cmd.Stderr = os.Stderr
+	p.cmd.Env = append(os.Environ(), s.env...)
 	var err error
 	if p.in, err = p.cmd.StdinPipe(); err != nil {
 		return nil, err
@@ -97,7 +99,7 @@ type received struct {
 // swarm opens n connections to addr and returns when all are there.
 func (s *setup) swarm(addr string, n int, args ...string) (*process, connected, error) {
 	var c connected
-	p, err := start(filepath.Join(s.tools, "swarm"), append([]string{"-a", addr, "-n", strconv.Itoa(n), "-T", "300"}, args...)...)
+	p, err := s.start(filepath.Join(s.tools, "swarm"), append([]string{"-a", addr, "-n", strconv.Itoa(n), "-T", "300"}, args...)...)
 	if err != nil {
 		return nil, c, err
 	}
@@ -117,7 +119,7 @@ func (s *setup) rawlimit() (*process, string, error) {
 	if err != nil {
 		return nil, "", err
 	}
-	p, err := start(filepath.Join(s.tools, "rawlimit"), "-l", addr, "-t", "2")
+	p, err := s.start(filepath.Join(s.tools, "rawlimit"), "-l", addr, "-t", "2")
 	if err != nil {
 		return nil, "", err
 	}
@@ -132,22 +134,24 @@ type daemon struct {
 	pub  *client.Publisher
 }
 
+// socket is where the pushd of this setup has its control socket.
+func (s *setup) socket() string { return filepath.Join(s.tools, s.name+".sock") }
+
 // pushd starts one with further options.
 func (s *setup) pushd(args ...string) (*daemon, error) {
 	addr, err := freeAddr()
 	if err != nil {
 		return nil, err
 	}
-	socket := filepath.Join(s.tools, "pushd.sock")
-	args = append([]string{"--listen", addr, "--socket", socket, "--publish-listen", "off",
+	args = append([]string{"--listen", addr, "--socket", s.socket(), "--publish-listen", "off",
 		"--loops", "2", "--drain-timeout", "100ms", "--log-level", "warn"}, args...)
-	p, err := start(filepath.Join(s.bin, "pushd"), args...)
+	p, err := s.start(filepath.Join(s.bin, "pushd"), args...)
 	if err != nil {
 		return nil, err
 	}
 	d := &daemon{process: p, addr: addr}
 	for range 100 {
-		if d.ctl, err = client.Dial(context.Background(), socket, client.Options{Program: "yardstick"}); err == nil {
+		if d.ctl, err = client.Dial(context.Background(), s.socket(), client.Options{Program: "yardstick"}); err == nil {
 			if c, err := net.Dial("tcp", addr); err == nil {
 				c.Close()
 				d.pub = d.ctl.Publisher(client.PublisherOptions{})

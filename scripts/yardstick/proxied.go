@@ -12,24 +12,11 @@ import (
 
 // proxied opens streams that a backend of a few lines, in this process, has held, and measures how fast and in how much memory.
 func proxied(s *setup) error {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	file, end, err := s.backend()
 	if err != nil {
 		return err
 	}
-	backend := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		h := w.Header()
-		h.Set("Content-Type", "text/event-stream")
-		h.Set("Grip-Hold", "stream")
-		h.Set("Grip-Channel", r.URL.Query().Get("channel"))
-		h.Set("Grip-Keep-Alive", `:\n\n; format=cstring; timeout=55`)
-		io.WriteString(w, "event: message\ndata: stream open\n\n")
-	})}
-	go backend.Serve(ln) //nolint:errcheck // it ends with Close
-	defer backend.Close()
-	file := filepath.Join(s.tools, "routes")
-	if err := os.WriteFile(file, []byte("* "+ln.Addr().String()+"\n"), 0o600); err != nil {
-		return err
-	}
+	defer end()
 	var rates, direct, held []float64
 	for range s.pairs {
 		for _, args := range [][]string{nil, {"--routes", file}} {
@@ -46,6 +33,29 @@ func proxied(s *setup) error {
 	}
 	fmt.Printf("  %.0f holds/s (wanted >= 5,000); %.0f B/conn, direct %.0f (wanted at most 100 more)\n", median(rates), median(held), median(direct))
 	return nil
+}
+
+// backend starts a backend that has every stream held, and returns the routes file that leads to it.
+func (s *setup) backend() (file string, end func(), err error) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", nil, err
+	}
+	backend := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h := w.Header()
+		h.Set("Content-Type", "text/event-stream")
+		h.Set("Grip-Hold", "stream")
+		h.Set("Grip-Channel", r.URL.Query().Get("channel"))
+		h.Set("Grip-Keep-Alive", `:\n\n; format=cstring; timeout=55`)
+		io.WriteString(w, "event: message\ndata: stream open\n\n")
+	})}
+	go backend.Serve(ln) //nolint:errcheck // it ends with Close
+	file = filepath.Join(s.tools, s.name+".routes")
+	if err := os.WriteFile(file, []byte("* "+ln.Addr().String()+"\n"), 0o600); err != nil {
+		backend.Close()
+		return "", nil, err
+	}
+	return file, func() { backend.Close() }, nil
 }
 
 // holding opens half of the connections to a pushd that was started with args, and then the others, and returns how fast those were

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -15,15 +14,11 @@ import (
 )
 
 const (
-	channels = 1000
+	channels    = 1000
+	subscribers = 15 // of each channel, for latency
 	// path names one of the channels for each connection, in swarm's notation.
 	path = "/stream?channel=g%04d"
 )
-
-func median(v []float64) float64 {
-	v = slices.Sorted(slices.Values(v))
-	return v[len(v)/2]
-}
 
 // compare prints the medians of pairs, ours against theirs; inverse says that less is better.
 func compare(what, unit string, raw, ours []float64, inverse bool, want string) {
@@ -93,6 +88,12 @@ func (s *setup) accept(endpoint string, args ...string) error {
 	return nil
 }
 
+// toAll publishes to channel a and waits for the acknowledgement.
+func (d *daemon) toAll() error {
+	_, err := d.ctl.Publish(context.Background(), []publish.Item{message("a", time.Now())})
+	return err
+}
+
 // broadcasts is how many messages are sent to everybody in one run.
 const broadcasts = 7
 
@@ -115,10 +116,7 @@ func (s *setup) broadcast(endpoint string, args ...string) error {
 		if err != nil {
 			return err
 		}
-		times, cpu, err = s.broadcastTo(d.process, d.addr, endpoint+"?channel=a", func() error {
-			_, err := d.ctl.Publish(context.Background(), []publish.Item{message("a", time.Now())})
-			return err
-		}, args...)
+		times, cpu, err = s.broadcastTo(d.process, d.addr, endpoint+"?channel=a", d.toAll, args...)
 		if err != nil {
 			return err
 		}
@@ -141,22 +139,31 @@ func (s *setup) broadcastTo(server *process, addr, path string, send func() erro
 	time.Sleep(300 * time.Millisecond) // what the connecting left behind
 	before := server.cpu()
 	for range broadcasts {
-		if err := sw.ask(&struct{}{}, "reset"); err != nil {
+		ms, err := s.oneBroadcast(sw, send)
+		if err != nil {
 			return nil, 0, err
 		}
-		if err := send(); err != nil {
-			return nil, 0, err
-		}
-		var m received
-		if err := sw.ask(&m, "expect %d 20", s.n); err != nil {
-			return nil, 0, err
-		}
-		if m.Messages != s.n {
-			return nil, 0, fmt.Errorf("%d of %d deliveries", m.Messages, s.n)
-		}
-		times = append(times, m.Span*1e3)
+		times = append(times, ms)
 	}
 	return times, server.cpu() - before, nil
+}
+
+// oneBroadcast has send reach all connections of sw, and returns the milliseconds to the last delivery.
+func (s *setup) oneBroadcast(sw *process, send func() error) (ms float64, err error) {
+	if err := sw.ask(&struct{}{}, "reset"); err != nil {
+		return 0, err
+	}
+	if err := send(); err != nil {
+		return 0, err
+	}
+	var m received
+	if err := sw.ask(&m, "expect %d 20", s.n); err != nil {
+		return 0, err
+	}
+	if m.Messages != s.n {
+		return 0, fmt.Errorf("%d of %d deliveries", m.Messages, s.n)
+	}
+	return m.Span * 1e3, nil
 }
 
 func memory(s *setup) error {
@@ -300,6 +307,11 @@ func (s *setup) flood(n, k, messages int) (m received, blocked time.Duration, er
 		return m, 0, err
 	}
 	defer sw.end()
+	return flood(d, sw, n, k, messages)
+}
+
+// flood is that, to a pushd whose subscribers are there.
+func flood(d *daemon, sw *process, n, k, messages int) (m received, blocked time.Duration, err error) {
 	if err := sw.ask(&struct{}{}, "reset"); err != nil {
 		return m, 0, err
 	}
@@ -341,7 +353,6 @@ func channelNames(k int) []string {
 // latency publishes 200 times a second to 15 subscribers each. What rawlimit needs to send to 15 connections as often is
 // printed beside it, because the tail is mostly the machine's.
 func latency(s *setup) error {
-	const subscribers = 15
 	d, err := s.pushd()
 	if err != nil {
 		return err
@@ -364,41 +375,50 @@ func latency(s *setup) error {
 	defer raw.end()
 	names := channelNames(s.n / subscribers)
 	for range s.pairs {
-		if err := steadily(raw, "rawlimit", subscribers, func(int) error { return r.ask(&struct{}{}, "b 100") }); err != nil {
-			return err
-		}
-		err := steadily(ours, "pushd", subscribers, func(i int) error {
-			it := message(names[i%len(names)], time.Now())
-			_, err := d.pub.Publish(context.Background(), &it)
-			return err
-		})
+		theirs, err := steadily(raw, 5, subscribers, func(int) error { return r.ask(&struct{}{}, "b 100") })
 		if err != nil {
 			return err
 		}
+		printLatency("rawlimit", theirs)
+		m, err := steadily(ours, 5, subscribers, d.roundRobin(names))
+		if err != nil {
+			return err
+		}
+		printLatency("pushd", m)
 	}
 	fmt.Println("  (wanted of pushd on a quiet machine: p50 <= 220, p99 <= 400, p99.9 < 1000 us)")
 	return nil
 }
 
-// steadily sends 200 times a second for five seconds, and prints the latency.
-func steadily(sw *process, who string, subscribers int, send func(i int) error) error {
-	const seconds, perSecond = 5, 200
-	if err := sw.ask(&struct{}{}, "reset"); err != nil {
+// roundRobin returns a function that publishes its i-th message.
+func (d *daemon) roundRobin(names []string) func(i int) error {
+	return func(i int) error {
+		it := message(names[i%len(names)], time.Now())
+		_, err := d.pub.Publish(context.Background(), &it)
 		return err
+	}
+}
+
+// steadily sends 200 times a second and returns what arrived.
+func steadily(sw *process, seconds, subscribers int, send func(i int) error) (m received, err error) {
+	const perSecond = 200
+	if err := sw.ask(&struct{}{}, "reset"); err != nil {
+		return m, err
 	}
 	tick := time.NewTicker(time.Second / perSecond)
 	defer tick.Stop()
 	for i := range seconds * perSecond {
 		<-tick.C
 		if err := send(i); err != nil {
-			return err
+			return m, err
 		}
 	}
-	var m received
-	if err := sw.ask(&m, "expect %d 10", seconds*perSecond*subscribers); err != nil {
-		return err
-	}
+	err = sw.ask(&m, "expect %d 10", seconds*perSecond*subscribers)
+	return m, err
+}
+
+func printLatency(server string, m received) {
 	l := m.Latency
-	fmt.Printf("  %-8s  p50 %5.0f  p90 %5.0f  p99 %5.0f  p99.9 %5.0f  max %5.0f us\n", who, l.P50, l.P90, l.P99, l.P999, l.Max)
-	return nil
+	fmt.Printf("  %-8s  p50 %5.0f  p90 %5.0f  p99 %5.0f  p99.9 %5.0f  max %5.0f us\n",
+		server, l.P50, l.P90, l.P99, l.P999, l.Max)
 }

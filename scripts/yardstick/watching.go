@@ -5,13 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"sync"
 	"time"
 
@@ -55,9 +53,10 @@ func watching(s *setup) error {
 		}
 		ratios = append(ratios, cost[1]/cost[0])
 	}
-	low, high := medianInterval(ratios)
+	low, high := medianInterval(ratios, 0.95)
 	fmt.Printf("  CPU per million deliveries: alone %.2f s, with %d screens and a scrape a second %.2f s\n", median(costs[0]), watchers, median(costs[1]))
-	fmt.Printf("  ratio of the pairs: %.3f, between %s (wanted <= %.2f)\n", median(ratios), interval(low, high), watchedLimit)
+	fmt.Printf("  ratio of the pairs: %.3f, between %.3f and %.3f (wanted <= %.2f)\n",
+		median(ratios), low, high, watchedLimit)
 	fmt.Printf("  a screen itself takes %.2f %% of a processor\n", median(own))
 	return nil
 }
@@ -89,7 +88,7 @@ func (s *setup) watched(watch bool) (cost, own float64, err error) {
 		return 0, 0, err
 	}
 	cpu, begin := d.cpu(), time.Now()
-	if err := steadyBroadcast(d); err != nil {
+	if err := steadyBroadcast(d, watchedFor); err != nil {
 		return 0, 0, err
 	}
 	want := before.Delivered + uint64(watchedRate*watchedFor*s.n)
@@ -101,10 +100,10 @@ func (s *setup) watched(watch bool) (cost, own float64, err error) {
 }
 
 // steadyBroadcast publishes to everybody watchedRate times a second.
-func steadyBroadcast(d *daemon) error {
+func steadyBroadcast(d *daemon, seconds int) error {
 	tick := time.NewTicker(time.Second / watchedRate)
 	defer tick.Stop()
-	for range watchedRate * watchedFor {
+	for range watchedRate * seconds {
 		<-tick.C
 		it := message("a", time.Now())
 		if _, err := d.pub.Publish(context.Background(), &it); err != nil {
@@ -156,7 +155,7 @@ func (s *setup) screen() (*screen, error) {
 	}
 	defer tty.Close()
 	w := &screen{master: master}
-	w.cmd = exec.Command(filepath.Join(s.bin, "pushstat"), "--socket", filepath.Join(s.tools, "pushd.sock"))
+	w.cmd = exec.Command(filepath.Join(s.bin, "pushstat"), "--socket", s.socket())
 	w.cmd.Env = append(os.Environ(), "TERM=xterm-256color")
 	w.cmd.Stdin, w.cmd.Stdout, w.cmd.Stderr = tty, tty, tty
 	if err := w.cmd.Start(); err != nil {
@@ -216,25 +215,4 @@ func scrape(ctx context.Context, url string) {
 		case <-tick.C:
 		}
 	}
-}
-
-// medianInterval returns the order statistics between which the true median lies with at least 95 %, whatever the distribution; all
-// of the range when there are fewer than six values, which is less.
-func medianInterval(v []float64) (low, high float64) {
-	v = slices.Sorted(slices.Values(v))
-	n := len(v)
-	k, outside := 0, math.Pow(0.5, float64(n)) // probability that at most k of n fall below the median
-	for p := outside; ; k++ {
-		p *= float64(n-k) / float64(k+1)
-		if outside+p > 0.025 {
-			break
-		}
-		outside += p
-	}
-	return v[k], v[n-1-k]
-}
-
-// interval writes how sure medianInterval's bounds are said to be.
-func interval(low, high float64) string {
-	return strconv.FormatFloat(low, 'f', 3, 64) + " and " + strconv.FormatFloat(high, 'f', 3, 64)
 }
