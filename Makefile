@@ -6,8 +6,8 @@ FUZZTIME ?= 20s
 BINARIES := pushd pushpub pushstat sysprep
 
 .DEFAULT_GOAL := help
-.PHONY: help build install run test race positions interop oracle fuzz bench yardstick capacity \
-	cover golden lint tidy ci clean
+.PHONY: help build install run test race positions interop oracle fuzz bench yardstick compare \
+	capacity cover golden lint tidy ci clean
 
 help: ## print this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /  \1\t/' | expand -t 14
@@ -44,6 +44,9 @@ bench: ## per-operation costs (Go benchmarks)
 
 yardstick: build ## pushd against a bare C server, or OLD=DIR: against an old build (needs cc)
 	go run ./scripts/yardstick -bin bin $(if $(OLD),-old $(OLD)) $(ARGS)
+
+compare: ## benchmarks of single operations against the source tree OLD=DIR (benchstat)
+	go run ./scripts/compare -old "$(OLD)" -benchstat $(BENCHSTAT) $(ARGS)
 
 capacity: build ## the memory of connections, predicted and measured (docs/capacity.md)
 	go run ./scripts/capacity
