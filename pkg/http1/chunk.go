@@ -43,7 +43,7 @@ type chunkPhase uint8
 
 const (
 	chunkSize       chunkPhase = iota // a digit of the size, or what ends it
-	chunkSpace                        // white space before the line's end, which some servers pad with
+	chunkSpace                        // white space before an extension, or the line's end
 	chunkExt                          // an extension, which is skipped
 	chunkLineLF                       // the LF of the chunk's line
 	chunkData                         // data
@@ -144,7 +144,7 @@ func (r *ChunkReader) sizeLine(c byte) error {
 		if c < ' ' && c != '\t' || c == 0x7f {
 			return errChunkByte
 		}
-	case c == ';' && r.phase == chunkSize:
+	case c == ';': // with white space before it or without (RFC 9112, 7.1.1)
 		r.phase = chunkExt
 	case c == ' ' || c == '\t':
 		r.phase = chunkSpace

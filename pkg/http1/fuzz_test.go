@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httputil"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -165,6 +166,8 @@ func FuzzResponse(f *testing.F) {
 	})
 }
 
+var spaceBeforeExtension = regexp.MustCompile(`[ \t];`)
+
 func FuzzChunkReader(f *testing.F) {
 	for _, tt := range goodBodies {
 		f.Add([]byte(tt.body), uint16(2))
@@ -181,6 +184,7 @@ func FuzzChunkReader(f *testing.F) {
 		}
 		std, stdErr := io.ReadAll(httputil.NewChunkedReader(bytes.NewReader(b)))
 		switch {
+		case spaceBeforeExtension.Match(b): // which net/http does not take
 		case err == io.EOF && (stdErr != nil || string(std) != string(data)):
 			t.Errorf("%q is %q, net/http reads %q, %v", b, data, std, stdErr)
 		case err == ErrShort && stdErr != nil && !errors.Is(stdErr, io.ErrUnexpectedEOF) && !errors.Is(stdErr, io.EOF):
