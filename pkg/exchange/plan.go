@@ -18,6 +18,10 @@ type Plan struct {
 	Head *Head
 	Body []byte
 
+	// Exposes says that Head exposes all of its fields to scripts of other origins because the backend
+	// left that out: so are those that an item adds.
+	Exposes bool
+
 	Again *Again   // of a response hold; nil when the request is not sent again
 	Route any      // as in the Exchange
 	Subs  []string // channels that the target adds to those of the Instruct; without the route's prefix, and never to get it

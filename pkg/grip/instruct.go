@@ -101,6 +101,9 @@ func IsInstruct(h http.Header) bool {
 	return isInstructType(h)
 }
 
+// IsJSON reports whether the instructions of a response are in its body.
+func IsJSON(h http.Header) bool { return isInstructType(h) }
+
 func isInstructType(h http.Header) bool {
 	mediaType, _, _ := strings.Cut(h.Get("Content-Type"), ";")
 	return strings.EqualFold(trim(mediaType), instructType)

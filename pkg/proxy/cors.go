@@ -5,22 +5,13 @@ import (
 	"strings"
 
 	"holdfast/pkg/exchange"
+	"holdfast/pkg/grip"
 )
-
-// simpleFields need not be exposed to scripts, because they are without (Fetch 4.9 CORS-safelisted response-header name).
-var simpleFields = map[string]bool{
-	"Cache-Control":    true,
-	"Content-Language": true,
-	"Content-Length":   true,
-	"Content-Type":     true,
-	"Expires":          true,
-	"Last-Modified":    true,
-	"Pragma":           true,
-}
 
 const allowedMethods = "OPTIONS, HEAD, GET, POST, PUT, DELETE"
 
-// addCORS adds the fields of CORS that a response lacks, as Pushpin's auto_cross_origin does.
+// addCORS adds the fields of CORS that a response lacks, as Pushpin's auto_cross_origin does. It tells
+// caches as well that they depend on the request's Origin.
 func addCORS(fields []exchange.Field, request *exchange.Request) []exchange.Field {
 	has := make(map[string]bool, len(fields))
 	for _, f := range fields {
@@ -34,26 +25,14 @@ func addCORS(fields []exchange.Field, request *exchange.Request) []exchange.Fiel
 	}
 	add("Access-Control-Allow-Methods", or(first(request, "Access-Control-Request-Method"), allowedMethods))
 	add("Access-Control-Allow-Headers", strings.Join(all(request, "Access-Control-Request-Headers"), ", "))
-	add("Access-Control-Expose-Headers", exposable(answered))
+	add("Access-Control-Expose-Headers", grip.Exposable(answered))
 	add("Access-Control-Allow-Credentials", "true")
 	add("Access-Control-Allow-Origin", or(first(request, "Origin"), "*"))
 	add("Access-Control-Max-Age", "3600")
-	return fields
-}
-
-// exposable lists the names that a script sees only when they are exposed.
-func exposable(fields []exchange.Field) string {
-	var names []string
-	seen := make(map[string]bool, len(fields))
-	for _, f := range fields {
-		name := textproto.CanonicalMIMEHeaderKey(f.Name)
-		if seen[name] || simpleFields[name] || strings.HasPrefix(name, "Grip-") || strings.HasPrefix(name, "Access-Control-") {
-			continue
-		}
-		seen[name] = true
-		names = append(names, f.Name)
+	if !has["Access-Control-Allow-Origin"] {
+		fields = grip.VaryOrigin(fields)
 	}
-	return strings.Join(names, ", ")
+	return fields
 }
 
 func or(s, otherwise string) string {

@@ -14,12 +14,12 @@ func TestAddCORS(t *testing.T) {
 		want              string
 	}{
 		{"nothing said", nil, nil, "[{Access-Control-Allow-Methods OPTIONS, HEAD, GET, POST, PUT, DELETE} {Access-Control-Allow-Credentials true} " +
-			"{Access-Control-Allow-Origin *} {Access-Control-Max-Age 3600}]"},
+			"{Access-Control-Allow-Origin *} {Access-Control-Max-Age 3600} {Vary Origin}]"},
 		{"a preflight", []exchange.Field{{Name: "origin", Value: "https://a.example"}, {Name: "Access-Control-Request-Method", Value: "PATCH"},
 			{Name: "Access-Control-Request-Headers", Value: "X-A"}, {Name: "Access-Control-Request-Headers", Value: "X-B"}},
 			[]exchange.Field{{Name: "Content-Type", Value: "a"}, {Name: "X-C", Value: "1"}, {Name: "x-c", Value: "2"}, {Name: "Etag", Value: "3"}},
 			"[{Content-Type a} {X-C 1} {x-c 2} {Etag 3} {Access-Control-Allow-Methods PATCH} {Access-Control-Allow-Headers X-A, X-B} " +
-				"{Access-Control-Expose-Headers X-C, Etag} {Access-Control-Allow-Credentials true} {Access-Control-Allow-Origin https://a.example} {Access-Control-Max-Age 3600}]"},
+				"{Access-Control-Expose-Headers X-C, Etag} {Access-Control-Allow-Credentials true} {Access-Control-Allow-Origin https://a.example} {Access-Control-Max-Age 3600} {Vary Origin}]"},
 		{"all said", nil, []exchange.Field{{Name: "access-control-allow-methods", Value: "1"}, {Name: "Access-Control-Allow-Headers", Value: "2"},
 			{Name: "Access-Control-Expose-Headers", Value: "3"}, {Name: "Access-Control-Allow-Credentials", Value: "4"},
 			{Name: "Access-Control-Allow-Origin", Value: "5"}, {Name: "Access-Control-Max-Age", Value: "6"}},

@@ -211,8 +211,9 @@ type conn struct {
 	p        *Proxy
 	closed   atomic.Bool
 	user     atomic.Pointer[attempt]
-	written  atomic.Bool // something of its user's request
-	answered atomic.Bool // with a byte at least
+	written  atomic.Bool      // something of its user's request
+	answered atomic.Bool      // with a byte at least
+	strip    identityStripper // of the goroutine that reads
 }
 
 // Write notes that something was written. With TLS that is whole records: a piece of one tells the backend nothing.
@@ -224,13 +225,27 @@ func (c *conn) Write(b []byte) (n int, err error) {
 	return n, err
 }
 
-// Read notes that something was read.
+// Read notes that something was read, and strips the heads of responses.
 func (c *conn) Read(b []byte) (n int, err error) {
-	n, err = c.Conn.Read(b)
-	if n > 0 {
-		c.answered.Store(true)
+	for {
+		if kept := c.strip.kept; len(kept) >= len(b) && len(b) > 0 { // no room to see more of the line
+			n = copy(b, kept)
+			c.strip.kept, c.strip.midLine = kept[:copy(kept, kept[n:])], true
+			return n, nil
+		}
+		kept := copy(b, c.strip.kept)
+		n, err = c.Conn.Read(b[kept:])
+		if n > 0 && !c.answered.Swap(true) {
+			c.strip.begin()
+		}
+		if !c.strip.inHead {
+			return n, err
+		}
+		c.strip.kept = c.strip.kept[:0]
+		if b := c.strip.strip(b[:kept+n], err != nil); len(b) > 0 || err != nil {
+			return len(b), err
+		}
 	}
-	return n, err
 }
 
 func (p *Proxy) track(nc net.Conn) *conn {

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"slices"
+	"strings"
 
 	"holdfast/pkg/exchange"
 	"holdfast/pkg/grip"
@@ -13,6 +15,7 @@ import (
 
 // instruct follows the instructions of a response.
 func (j *job) instruct(a *attempt, resp *http.Response, t *route.Target) {
+	decodeHold(resp)
 	in, err := grip.Limits{Filters: j.p.opt.MaxFilters}.ParseHeader(resp.StatusCode, reason(resp), resp.Header)
 	if err != nil {
 		j.fail(badInstruct(err, t))
@@ -137,8 +140,12 @@ func (j *job) follow(in *grip.Instruct, resp *http.Response, body []byte, t *rou
 	if !j.hasBody(h.Status) {
 		body = nil
 	}
+	exposes := slices.ContainsFunc(h.Fields, func(f exchange.Field) bool {
+		return strings.EqualFold(f.Name, "Access-Control-Expose-Headers")
+	})
 	j.finish(h)
 	plan := &exchange.Plan{Instruct: in, Head: h, Body: body, Route: j.x.Route, Subs: t.Subs}
+	plan.Exposes = j.autoCORS() && !exposes
 	if in.Hold == grip.StreamHold {
 		h.Length = -1
 	} else {

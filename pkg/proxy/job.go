@@ -255,10 +255,12 @@ func (j *job) finish(h *exchange.Head) {
 	if h.Status == http.StatusNoContent || h.Status == http.StatusNotModified {
 		h.Length = -1
 	}
-	if j.route.AutoCORS || j.p.opt.AutoCORS {
+	if j.autoCORS() {
 		h.Fields = addCORS(h.Fields, &j.x.Request)
 	}
 }
+
+func (j *job) autoCORS() bool { return j.route.AutoCORS || j.p.opt.AutoCORS }
 
 // hasBody reports whether an answer with the status has a body (RFC 9112 6.3).
 func (j *job) hasBody(status int) bool {

@@ -88,7 +88,7 @@ func (c *Clients) serveRoute(id uint32, cl *client) {
 func (c *Clients) matchRoute(q route.Request) *route.Route {
 	table := c.opts.Routes.Load()
 	if c.opts.AcceptRoute {
-		if id, named := c.req.Field("Pushpin-Route"); named {
+		if id, _ := c.req.Field("Pushpin-Route"); len(id) > 0 {
 			return table.Named(string(id), q.Path)
 		}
 	}

@@ -144,7 +144,11 @@ func (c *Clients) answerHold(id uint32, cl *client, it *publish.Item) bool {
 	for i, h := range r.Headers {
 		fields[i] = grip.Field{Name: h.Name, Value: h.Value}
 	}
-	head := &exchange.Head{Status: status, Reason: r.Reason, Fields: grip.Merge(plan.Head.Fields, fields, plan.Instruct.Expose), Length: int64(len(body))}
+	fields = grip.Merge(plan.Head.Fields, fields, plan.Instruct.Expose)
+	if plan.Exposes && !has(r.Headers, "Access-Control-Expose-Headers") {
+		fields = grip.ExposeAgain(fields)
+	}
+	head := &exchange.Head{Status: status, Reason: r.Reason, Fields: fields, Length: int64(len(body))}
 	c.endHold(id, cl, head, body)
 	return true
 }

@@ -29,6 +29,7 @@ const (
 	oldVersion  = "HTTP/1.0 is answered as HTTP/1.1, the version that pushd speaks (RFC 9110, 6.2), with `Connection: close`."
 	asItComes   = "pushd passes on what a backend sends as it comes, in chunks when the length is not known; Pushpin keeps back a short answer until it is whole. So a backend that breaks off gives 502 with Pushpin, and with pushd a connection that is closed before the end."
 	saysClose   = "The stream's head says so: `Connection: close` (RFC 9112, 9.6)."
+	varies      = "With `aco` pushd tells caches that the answer depends on Origin: `Vary: Origin`."
 	noRoute     = "`Route not found` is Pushpin's text today; 1.36 names the host."
 	ownDate     = "An answer of pushd's own has `Date` (RFC 9110, 6.6.1)."
 	badRequests = "Pushpin closes the connection for a request that it cannot read; pushd answers 400 or 431 first."
@@ -70,6 +71,7 @@ var acceptedList = []accepted{
 	{"stream-empty", `- client: closed|\+ client: open`, brokenOff},
 	{"no-(route|path|host)", `\+ answer 1: date: DATE`, ownDate},
 	{"cors", `- answer 1: access-control-expose-headers: Set-Cookie, X-A, Date|\+ answer 1: access-control-expose-headers: Date, Set-Cookie, X-A`, "The names in `Access-Control-Expose-Headers` are sorted."},
+	{"cors", `\+ answer 1: vary: Origin`, varies},
 
 	// Errors.
 	{"no-(route|path|host)", `- answer 1: (body "No route for host: .*|content-length: .*)|\+ answer 1: (body "Route not found\\n"|content-length: 16)`, noRoute},

@@ -95,6 +95,7 @@ var responses = []exchange{
 	plain("until-close", raw("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n\r\nall of it"), ""),
 	plain("old-backend", raw("HTTP/1.0 200 OK\r\nContent-Type: text/plain\r\n\r\nall of it"), ""),
 	plain("early-hints", raw("HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx"), ""),
+	plain("identity", raw("HTTP/1.1 200 OK\r\nTransfer-Encoding: identity\r\nContent-Length: 2\r\n\r\nok"), ""),
 	plain("encoded", raw("HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 4\r\n\r\nnope"), ""),
 	plain("cut-body", raw("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\npart"), ""),
 	plain("cut-chunk", raw("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\npart\r\n"), ""),
