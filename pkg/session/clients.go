@@ -135,6 +135,7 @@ type Clients struct {
 	fixed        [][]byte      // channels of its route, whatever it names; nil: none are fixed
 	cors         cors          // what its answer says to pages of other origins
 	expiry       time.Time     // of its token; zero: it has none
+	verdict      *verdict      // of its token; nil: it has not been checked
 	forwardedFor [][]byte      // scratch: its X-Forwarded-For
 
 	out    []byte // scratch: the answer in hand

@@ -2,6 +2,7 @@ package session
 
 import (
 	"log/slog"
+	"strings"
 
 	"holdfast/pkg/exchange"
 	"holdfast/pkg/grip"
@@ -64,7 +65,7 @@ func (c *Clients) deliverOne(id uint32, cl *client, it *publish.Item, match *gri
 	if !c.allows(cl, more, more.filtersOf(ch), match) {
 		c.stats.Dropped[stats.DropFiltered].Add(1)
 		if ch != nil && ch.PrevID != "" {
-			ch.PrevID = it.ID
+			more.goOn(ch, it.ID, c.opts.Holds)
 		}
 		return false
 	}
@@ -87,6 +88,15 @@ func (c *Clients) deliverOne(id uint32, cl *client, it *publish.Item, match *gri
 		c.endStream(id, cl, stats.CloseAction)
 	}
 	return sent && effect != hub.Nothing
+}
+
+// goOn notes that a held channel has gone on to the item of an id. The id is cloned, because the item lies in
+// its publisher's buffer, and the hold may last for days.
+func (m *gripMore) goOn(ch *grip.Channel, id string, budget *HoldBudget) {
+	grown := len(id) - len(ch.PrevID)
+	budget.add(grown)
+	m.each.cost += grown
+	ch.PrevID = strings.Clone(id)
 }
 
 // allows reports whether the filters of a subscription let an item pass.

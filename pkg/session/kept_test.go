@@ -5,11 +5,13 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+	"unsafe"
 
 	"holdfast/pkg/exchange"
 	"holdfast/pkg/grip"
 	"holdfast/pkg/publish"
 	"holdfast/pkg/route"
+	"holdfast/pkg/stats"
 )
 
 // asker is a backend that keeps the exchange.
@@ -43,6 +45,88 @@ func (f *fakeTransport) heldAs(plan *exchange.Plan) (uint32, *fakeConn) {
 		f.t.Fatalf("not held: %q", c.out.String())
 	}
 	return id, c
+}
+
+// within reports whether s lies in the memory of buffer.
+func within(s, buffer string) bool {
+	at, begin := uintptr(unsafe.Pointer(unsafe.StringData(s))), uintptr(unsafe.Pointer(unsafe.StringData(buffer)))
+	return at >= begin && at < begin+uintptr(len(buffer))
+}
+
+// An item's id that outlasts its delivery is a copy, or a hold of days would keep a publisher's buffer. It
+// counts among what held requests take.
+func TestAHoldKeepsNoBufferOfAPublisher(t *testing.T) {
+	f := newFake(t)
+	f.dir.Prepare(PrepareItem)
+	id, _ := f.heldAs(&exchange.Plan{
+		Instruct: &grip.Instruct{
+			Hold: grip.ResponseHold, Timeout: time.Hour, Meta: map[string]string{"user": "u"},
+			Channels: []grip.Channel{{Name: "a", PrevID: "1", Filters: grip.SkipSelf}},
+		},
+		Head: &exchange.Head{Status: 200}, Again: &exchange.Again{},
+	})
+	before := f.clients.opts.Holds.Used()
+	frame := strings.Repeat("7", 64<<10) // in which the item came
+	it := publish.Item{Channel: "a", ID: frame[100:200], PrevID: "1", Meta: map[string]string{"sender": "u"},
+		Formats: publish.HTTPResponse, Response: publish.Response{Body: "x"}}
+	f.publish(it) // is filtered
+	last := f.clients.grips.At(id).more.each.channels[0].PrevID
+	if last != it.ID || within(last, frame) {
+		t.Errorf("the hold goes on from %q, in the item's memory: %t", last, within(last, frame))
+	}
+	if n := f.clients.opts.Holds.Used() - before; n != 99 {
+		t.Errorf("%d bytes more are charged, want 99", n)
+	}
+	f.clients.Due(id)
+	if n := f.clients.opts.Holds.Used(); n != 0 {
+		t.Errorf("%d bytes are charged when nothing is held", n)
+	}
+}
+
+// A listener that does not read keeps up to 4,096 events, but no buffers of publishers.
+func TestDropEventsKeepNoBufferOfAPublisher(t *testing.T) {
+	f := newFake(t)
+	l, err := f.clients.opts.Feed.Listen(stats.EventFilter{Types: []string{stats.EventDrop}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	_, c := f.get("/stream?channel=a")
+	c.full = true
+	frame := strings.Repeat("a", 64<<10)
+	it := stream("x")
+	it.Channel = frame[5:6]
+	f.publish(it)
+	b, _ := l.Take(10)
+	if len(b.Events) != 1 || b.Events[0].Channel != "a" || within(b.Events[0].Channel, frame) {
+		t.Errorf("told %+v, want a copy of the name", b.Events)
+	}
+}
+
+// What the Gate has said of a request's token is for that request, even if it needs none when it is served,
+// because the routes have changed meanwhile.
+func TestAVerdictIsForOneRequest(t *testing.T) {
+	f := newGuarded(t)
+	f.routed("* direct\n")
+	ask := func(lasts time.Duration) string {
+		return "GET /events?channel=a&token=" + tokenFor(t, lasts, "a") + host
+	}
+	id, c := f.request(ask(time.Hour))
+	f.routed("* test\n")
+	f.judge(1)
+	if !strings.HasPrefix(c.out.String(), "HTTP/1.1 404") {
+		t.Fatalf("by the new routes: %q", c.out.String())
+	}
+	c.out.Reset()
+	f.routed("* direct\n")
+	f.write(id, ask(-time.Hour))
+	if c.held {
+		t.Fatal("an expired token is taken, for one before it was good")
+	}
+	f.judge(1)
+	if !strings.HasPrefix(c.out.String(), "HTTP/1.1 401") {
+		t.Errorf("an expired token: %q", c.out.String())
+	}
 }
 
 // Scripts of other origins see the fields that an item adds, where pushd lists those that they see.

@@ -34,6 +34,7 @@ const allowField = "Allow: GET, HEAD, OPTIONS\r\n"
 // serve answers the request in hand, holds it, or has its token checked: then it comes back here.
 func (c *Clients) serve(id uint32, cl *client) {
 	c.cors, c.fixed, c.expiry = corsNone, nil, time.Time{}
+	c.verdict = c.takeVerdict(id)
 	if c.opts.Routes != nil {
 		c.serveRoute(id, cl)
 		return

@@ -100,6 +100,7 @@ func (f *fakeTransport) SendShared(_ uint64, conns []uint32, b []byte) (written,
 			f.end(id, false, stats.CloseErrorWrite)
 		case c.full:
 			leftOut++
+			f.clients.LeftOut(id) // as loops do
 		default:
 			c.out.Write(b)
 			c.quiet = 0

@@ -79,19 +79,33 @@ const (
 	answered
 )
 
+// takeVerdict takes what the Gate has said of the token of the request in hand, nil when it was not asked.
+// It is for this request alone: one that needs no token, because the routes have changed meanwhile, leaves
+// no verdict for the next.
+func (c *Clients) takeVerdict(id uint32) *verdict {
+	if c.opts.Gate == nil {
+		return nil
+	}
+	a := c.asks.Find(id)
+	if a == nil || a.state != answered {
+		return nil
+	}
+	v := a.verdict
+	c.asks.Drop(id)
+	return v
+}
+
 // checkToken checks that the client may have the channels that its request names. When it reports false the request is
 // answered, or it waits: Clients.Data comes to it again.
 func (c *Clients) checkToken(id uint32, cl *client) bool {
 	if c.opts.Gate == nil {
 		return true
 	}
-	a := c.asks.Find(id)
-	if a == nil || a.state != answered {
+	v := c.verdict
+	if v == nil {
 		c.askFor(id, cl)
 		return false
 	}
-	v := a.verdict
-	c.asks.Drop(id)
 	if v.err != nil {
 		text := v.err.Error()
 		c.answer(id, cl, 401, text, `WWW-Authenticate: Bearer error="invalid_token"`+"\r\n")

@@ -2,6 +2,7 @@ package session
 
 import (
 	"net/netip"
+	"strings"
 	"time"
 
 	"holdfast/pkg/stats"
@@ -169,11 +170,12 @@ func (c *Clients) Closing(id uint32, why stats.CloseReason) {
 	}
 }
 
-// LeftOut tells that a connection does not get what is being delivered.
+// LeftOut tells that a connection does not get what is being delivered. The channel's name is the item's,
+// which lies in its publisher's buffer: a listener that does not read would keep that alive.
 func (c *Clients) LeftOut(id uint32) {
 	if c.wants(stats.EventDrop) {
 		cl := c.table.At(id)
-		c.tell(stats.Event{Type: stats.EventDrop, Kind: c.kind(cl).String(), Channel: c.members.Walking(),
+		c.tell(stats.Event{Type: stats.EventDrop, Kind: c.kind(cl).String(), Channel: strings.Clone(c.members.Walking()),
 			Reason: stats.DropQueueFull.String()}, id, cl)
 	}
 }
