@@ -203,10 +203,10 @@ func TestBadValuesAreNamedWithWhatIsAllowed(t *testing.T) {
 		{args: []string{"--publish-listen", "on"}, want: `--publish-listen: "on" is not an address, want HOST:PORT, :PORT or HOST:FIRST-LAST (IPv6 in brackets); or off`},
 		{args: []string{"--publish-listen", ":1-2"}, want: `--publish-listen: ":1-2" is not an address of one port; or off`},
 		{args: []string{"--socket", "/" + strings.Repeat("x", 107)}, want: `--socket: control socket: /` + strings.Repeat("x", 107) +
-			` is too long: it has 108 bytes, the path of a socket has at most 107`},
-		{args: []string{"--socket", "/" + strings.Repeat("d", 88) + "/s"}, want: `--socket: control socket: the directory of /` + strings.Repeat("d", 88) +
-			`/s is too long: it has 89 bytes, at most 88 leave room for the name under which the socket is made`},
-		{args: []string{"--socket", "@x"}, want: `--socket: control socket: @x is no path but an abstract socket, which has no permissions (./@x is a file of that name)`},
+			`: a path of 108 bytes, a socket has at most 107`},
+		{args: []string{"--socket", "/" + strings.Repeat("d", 88) + "/s"}, want: `--socket: control socket: /` + strings.Repeat("d", 88) +
+			`/s: a directory of 89 bytes, at most 88 leave room for the name under which the socket is made`},
+		{args: []string{"--socket", "@x"}, want: `--socket: control socket: @x: an abstract socket, which has no permissions (./@x is a file of that name)`},
 		{args: []string{"--lisen", "127.0.0.1:80"}, want: "unknown option --lisen (did you mean --listen?)"},
 		{args: []string{"chek"}, want: `unknown argument "chek" (did you mean check?)`},
 		{args: []string{"check", "x"}, want: `unknown argument "x"`},

@@ -90,9 +90,9 @@ func TestDialRefusesWhatIsNoPath(t *testing.T) {
 	defer ln.Close()
 	long := "/tmp/" + strings.Repeat("x", 103)
 	for path, want := range map[string]string{
-		ln.Addr().String(): " is no path but an abstract socket, which has no permissions",
-		long:               " is too long: it has 108 bytes, the path of a socket has at most 107",
-		"a\x00b":           " contains a NUL byte",
+		ln.Addr().String(): ": an abstract socket, which has no permissions",
+		long:               ": a path of 108 bytes, a socket has at most 107",
+		"a\x00b":           ": a path with a NUL byte",
 	} {
 		_, err := Dial(t.Context(), path, Options{})
 		if _, ok := errors.AsType[*DialError](err); !ok || !strings.Contains(err.Error(), want) ||

@@ -24,18 +24,18 @@ const firstName = len("/.pushd4294967295/s")
 // CheckPath reports an error when no control socket can be made at path.
 func CheckPath(path string) error {
 	if err := wire.CheckSocketPath(path); err != nil {
-		return fmt.Errorf("control socket: %w", err)
+		return fmt.Errorf("control socket: %s: %w", path, err)
 	}
 	abs, err := filepath.Abs(path)
 	if err != nil {
 		return fmt.Errorf("control socket: %w", err)
 	}
 	if err := wire.CheckSocketPath(abs); err != nil {
-		return fmt.Errorf("control socket: %w", err)
+		return fmt.Errorf("control socket: %s: %w", abs, err)
 	}
 	if n, most := len(filepath.Dir(abs)), wire.MaxSocketPath-firstName; n > most {
-		return fmt.Errorf("control socket: the directory of %s is too long: it has %d bytes, at most %d leave room "+
-			"for the name under which the socket is made", abs, n, most)
+		return fmt.Errorf("control socket: %s: a directory of %d bytes, at most %d leave room for the name "+
+			"under which the socket is made", abs, n, most)
 	}
 	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"unicode"
 )
 
 func TestParseItem(t *testing.T) {
@@ -287,6 +288,14 @@ func FuzzParseItem(f *testing.F) {
 		it, err := ParseItem(b)
 		if err != nil {
 			return
+		}
+		for _, id := range []string{it.ID, it.PrevID, it.Epoch, it.Event.ID} {
+			if strings.ContainsFunc(id, unicode.IsControl) {
+				t.Errorf("an id %q is accepted", id)
+			}
+		}
+		if code := it.Response.Code; code != 0 && (code < 200 || code > 599) {
+			t.Errorf("code %d is accepted", code)
 		}
 		line := AppendJSON(nil, &it)
 		again, err := ParseItem(line)

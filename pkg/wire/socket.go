@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"errors"
 	"fmt"
 	"path/filepath"
 	"strconv"
@@ -11,15 +12,15 @@ import (
 const MaxSocketPath = 107
 
 // CheckSocketPath reports why there can be no control socket at path: it is too long, or it names an
-// abstract socket, which would have no permissions. Server and clients ask it.
+// abstract socket, which would have no permissions. The text goes behind the path. Server and clients ask it.
 func CheckSocketPath(path string) error {
 	switch {
 	case strings.HasPrefix(path, "@"):
-		return fmt.Errorf("%s is no path but an abstract socket, which has no permissions (./%s is a file of that name)", path, path)
+		return fmt.Errorf("an abstract socket, which has no permissions (./%s is a file of that name)", path)
 	case strings.IndexByte(path, 0) >= 0:
-		return fmt.Errorf("%q contains a NUL byte", path)
+		return errors.New("a path with a NUL byte")
 	case len(path) > MaxSocketPath:
-		return fmt.Errorf("%s is too long: it has %d bytes, the path of a socket has at most %d", path, len(path), MaxSocketPath)
+		return fmt.Errorf("a path of %d bytes, a socket has at most %d", len(path), MaxSocketPath)
 	}
 	return nil
 }
