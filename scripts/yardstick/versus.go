@@ -98,7 +98,7 @@ func (s *setup) compare(
 		}
 		lines, v := c.judge(pairs[:look*s.pairs])
 		if v == undecided && look < looks && s.pairs >= leastPairs {
-			fmt.Printf("  %s: undecided after %d pairs\n", what, len(pairs))
+			fmt.Printf("  %s: undecided after %d pairs\n", what, look*s.pairs)
 			continue
 		}
 		if c.name != "" {
