@@ -44,7 +44,7 @@ const workerFlag = "worker"
 type benchOptions struct {
 	load    loadgen.Options
 	targets []string
-	socket  string
+	sockets []string
 	timeout time.Duration
 	json    bool
 }
@@ -97,8 +97,7 @@ func (o *benchOptions) messageFlags() []cli.Flag {
 
 func (o *benchOptions) otherFlags() []cli.Flag {
 	return []cli.Flag{
-		&cli.StringFlag{Name: "socket", Category: otherOptions, Destination: &o.socket,
-			Usage: "control socket of pushd, a `PATH` (default $PUSHD_SOCKET, else where pushd puts it)"},
+		socketFlag("repeatable, for several that share the targets"),
 		&cli.DurationFlag{Name: "timeout", Category: otherOptions, Value: 5 * time.Second, Destination: &o.timeout,
 			Usage: "give up when pushd does not answer for `DURATION`"},
 		&cli.DurationFlag{Name: "max-time", Category: otherOptions, Value: o.load.Limit, Destination: &o.load.Limit,
@@ -116,6 +115,7 @@ func (o *benchOptions) check(c *cli.Context) error {
 	case o.timeout <= 0:
 		return app.Usagef("--timeout: %v is not a time to wait", o.timeout)
 	}
+	o.sockets = c.StringSlice("socket")
 	o.load.Transport = loadgen.Transport(c.String("transport"))
 	o.targets = c.StringSlice("target")
 	if len(o.targets) == 0 {
@@ -136,11 +136,13 @@ func (o *benchOptions) check(c *cli.Context) error {
 
 // bench measures and prints the report.
 func bench(ctx context.Context, o *benchOptions, s streams) error {
-	conn, err := benchDial(ctx, o)
+	conns, err := benchDial(ctx, o)
+	for _, conn := range conns {
+		defer conn.Close() //nolint:errcheck // everything was acknowledged, or is lost anyway
+	}
 	if err != nil {
 		return err
 	}
-	defer conn.Close() //nolint:errcheck // everything was acknowledged, or is lost anyway
 	o.load.Worker = func() *exec.Cmd {
 		cmd := exec.Command("/proc/self/exe", "bench", "--"+workerFlag)
 		cmd.Stderr = s.errs
@@ -148,7 +150,7 @@ func bench(ctx context.Context, o *benchOptions, s streams) error {
 	}
 	line := newProgressLine(s.errs)
 	o.load.Progress = line.show
-	report, err := loadgen.Run(ctx, conn, o.load)
+	report, err := loadgen.Run(ctx, conns, o.load)
 	line.clear()
 	if err != nil {
 		return err
@@ -167,14 +169,25 @@ func bench(ctx context.Context, o *benchOptions, s streams) error {
 	return report.Err()
 }
 
-func benchDial(ctx context.Context, o *benchOptions) (*client.Conn, error) {
+// benchDial connects to every pushd. Without one of them the messages to its clients would count as lost.
+func benchDial(ctx context.Context, o *benchOptions) (conns []*client.Conn, err error) {
 	ctx, cancel := context.WithTimeout(ctx, o.timeout)
 	defer cancel()
-	conn, err := client.Dial(ctx, o.socket, client.Options{Program: "pushpub " + version.String(), Role: wire.RoleControl})
-	if err != nil && isNotThere(err) {
-		return nil, app.Exit(app.NotThere, err)
+	targets, err := findTargets(o.sockets)
+	if err != nil {
+		return nil, err
 	}
-	return conn, err
+	for _, t := range targets {
+		conn, err := client.Dial(ctx, t.path, client.Options{Program: "pushpub " + version.String(), Role: wire.RoleControl})
+		switch {
+		case err != nil && isNotThere(err):
+			return conns, app.Exit(app.NotThere, err)
+		case err != nil:
+			return conns, t.label(err)
+		}
+		conns = append(conns, conn)
+	}
+	return conns, nil
 }
 
 // progressLine is a line of a terminal that is written over and over.

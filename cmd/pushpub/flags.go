@@ -116,11 +116,15 @@ func repeatFlags() []cli.Flag {
 	}
 }
 
+func socketFlag(repeated string) cli.Flag {
+	return &cli.StringSliceFlag{Name: "socket", Category: otherOptions,
+		Usage: "control socket of pushd, a `PATH` or a pattern such as '/run/pushd/*.sock'; " +
+			repeated + " (default $PUSHD_SOCKET, else where pushd puts it)"}
+}
+
 func otherFlags() []cli.Flag {
 	return []cli.Flag{
-		&cli.StringSliceFlag{Name: "socket", Category: otherOptions,
-			Usage: "control socket of pushd, a `PATH` or a pattern such as '/run/pushd/*.sock'; " +
-				"repeatable (default $PUSHD_SOCKET, else where pushd puts it)"},
+		socketFlag("repeatable"),
 		&cli.DurationFlag{Name: "timeout", Category: otherOptions, Value: 5 * time.Second,
 			Usage: "give up when pushd does not answer for `DURATION`"},
 		&cli.BoolFlag{Name: "require-receivers", Category: otherOptions, Usage: "exit with 4 when nobody received it"},

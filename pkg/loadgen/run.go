@@ -51,14 +51,19 @@ type run struct {
 	lastProgress        time.Time
 }
 
-// Run measures the pushd at the other end of conn: it opens the connections, waits until all are held, publishes, waits
-// for the last delivery and reports. When ctx or the time limit ends it reports what was measured until then. An error
-// means that there is no report. It returns when all connections are closed and the workers gone.
-func Run(ctx context.Context, conn *client.Conn, o Options) (*Report, error) {
-	if most := conn.Server().MaxMessage; most > 0 && o.Size > most {
-		return nil, fmt.Errorf("size: %d is more than the %d bytes that pushd allows", o.Size, most)
+// Run measures the pushd at the other end of conns, one or several that share the targets: it opens the connections,
+// waits until all are held, publishes to every pushd, waits for the last delivery and reports. When ctx or the time limit
+// ends it reports what was measured until then. An error means that there is no report. It returns when all connections
+// are closed and the workers gone.
+func Run(ctx context.Context, conns []*client.Conn, o Options) (*Report, error) {
+	all := make(group, len(conns))
+	for i, conn := range conns {
+		if most := conn.Server().MaxMessage; most > 0 && o.Size > most {
+			return nil, fmt.Errorf("size: %d is more than the %d bytes that pushd allows", o.Size, most)
+		}
+		all[i] = pushd{conn}
 	}
-	return measure(ctx, pushd{conn}, o)
+	return measure(ctx, all, o)
 }
 
 func measure(ctx context.Context, d daemon, o Options) (*Report, error) {
