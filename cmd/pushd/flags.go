@@ -142,7 +142,7 @@ func settingFlags(d server.Options) []cli.Flag {
 		stringFlag("statsd", "", "send metrics to the statsd at `HOST:PORT`, by UDP", ""),
 		durationFlag("statsd-interval", d.StatsdInterval, "between two sendings to statsd"),
 		stringFlag("statsd-prefix", d.StatsdPrefix, "`NAME` before all names sent to statsd", ""),
-		boolFlag("reuse-port", "share the addresses with another pushd"),
+		boolFlag("reuse-port", "share the addresses of clients with another pushd, which has a socket and a publish endpoint of its own"),
 		boolFlag("strict-host", "refuse to start on a host that cannot hold --max-connections, which has to be given then (see sysprep check)"),
 		stringFlag("log-level", "info", "`LEVEL` is debug, info, warn or error", ""),
 		stringFlag("log-format", "text", "`FORMAT` is text or json", ""),

@@ -36,7 +36,7 @@ func (s *Server) listenMetrics(ctx context.Context) (err error) {
 		return nil
 	}
 	if err != nil {
-		return fmt.Errorf("open the metrics endpoint: %w", err)
+		return fmt.Errorf("open the metrics endpoint: %w", s.notShared(err, "metrics-listen"))
 	}
 	s.metrics = ln.Addr()
 	e := endpoint.HTTP{

@@ -15,6 +15,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"holdfast/pkg/control"
@@ -177,7 +178,7 @@ func (s *Server) listenPublish(ctx context.Context) (err error) {
 		return nil
 	}
 	if err != nil {
-		return fmt.Errorf("open the publish endpoint: %w", err)
+		return fmt.Errorf("open the publish endpoint: %w", s.notShared(err, "publish-listen"))
 	}
 	names := slices.Clone(s.opts.PublishHosts)
 	if host, _, err := net.SplitHostPort(s.opts.PublishListen); err == nil {
@@ -190,6 +191,16 @@ func (s *Server) listenPublish(ctx context.Context) (err error) {
 	s.publish = ln.Addr()
 	s.run(func() error { return h.Serve(ctx, ln) })
 	return nil
+}
+
+// notShared explains an address in use to somebody who shares addresses. Two publish or metrics endpoints on one address
+// would each get some of the requests: a part of the clients would miss each item, and figures would jump.
+func (s *Server) notShared(err error, option string) error {
+	if !s.opts.ReusePort || !errors.Is(err, syscall.EADDRINUSE) {
+		return err
+	}
+	return fmt.Errorf("%w: --reuse-port shares the addresses of clients only; give this pushd its own --%s, or off",
+		err, option)
 }
 
 // addrOrOff is the address of an endpoint, "off" when there is none.
