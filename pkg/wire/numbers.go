@@ -5,6 +5,7 @@ import (
 	"math"
 	"reflect"
 	"strings"
+	"sync"
 )
 
 // checkNumbers reports a whole number in the map at the beginning of b, which is well-formed msgpack,
@@ -58,13 +59,28 @@ func (c *cursor) field(t reflect.Type) {
 		c.skip(2)
 		return
 	}
-	for f := range t.Fields() {
-		if tag, _, _ := strings.Cut(f.Tag.Get("msgpack"), ","); tag == key {
-			c.numbers(f.Type, key)
-			return
-		}
+	if ft, ok := fieldsOf(t)[key]; ok {
+		c.numbers(ft, key)
+		return
 	}
 	c.skip(1)
+}
+
+// fieldTypes has a map[string]reflect.Type for each struct that was asked about.
+var fieldTypes sync.Map
+
+// fieldsOf returns the types of a struct's fields by their keys.
+func fieldsOf(t reflect.Type) map[string]reflect.Type {
+	if fields, ok := fieldTypes.Load(t); ok {
+		return fields.(map[string]reflect.Type)
+	}
+	fields := map[string]reflect.Type{}
+	for f := range t.Fields() {
+		key, _, _ := strings.Cut(f.Tag.Get("msgpack"), ",")
+		fields[key] = f.Type
+	}
+	fieldTypes.Store(t, fields)
+	return fields
 }
 
 // whole reads a whole number, which must fit a field of type t if that is for whole numbers.
@@ -72,13 +88,13 @@ func (c *cursor) whole(t reflect.Type, name string) {
 	code := c.b[c.i]
 	if code >= codeNegFixMin || code >= codeInt8 && code <= codeInt64 {
 		n := int64(c.integer(name))
-		if v := reflect.Zero(t); v.CanInt() && v.OverflowInt(n) || v.CanUint() && (n < 0 || v.OverflowUint(uint64(n))) {
+		if isInt(t) && t.OverflowInt(n) || isUint(t) && (n < 0 || t.OverflowUint(uint64(n))) {
 			c.fail(fmt.Sprintf("%s is %d, which is out of range", name, n))
 		}
 		return
 	}
 	n := c.unsigned(name)
-	if v := reflect.Zero(t); v.CanInt() && (n > math.MaxInt64 || v.OverflowInt(int64(n))) || v.CanUint() && v.OverflowUint(n) {
+	if isInt(t) && (n > math.MaxInt64 || t.OverflowInt(int64(n))) || isUint(t) && t.OverflowUint(n) {
 		c.fail(fmt.Sprintf("%s is %d, which is out of range", name, n))
 	}
 }
@@ -92,3 +108,7 @@ func isArray(code byte) bool {
 func isWhole(code byte) bool {
 	return code <= codePosFixMax || code >= codeNegFixMin || code >= codeUint8 && code <= codeInt64
 }
+
+func isInt(t reflect.Type) bool { return t.Kind() >= reflect.Int && t.Kind() <= reflect.Int64 }
+
+func isUint(t reflect.Type) bool { return t.Kind() >= reflect.Uint && t.Kind() <= reflect.Uintptr }
