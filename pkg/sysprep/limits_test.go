@@ -120,6 +120,10 @@ func TestPortListsAreSets(t *testing.T) {
 			t.Errorf("%s in a file and %s in force: %+v, %v, want a difference %v", tt.file, tt.live, d, err, tt.drifts)
 		}
 	}
+	// ranges that lie over each other cost no more than one
+	if n, err := countPorts(strings.Repeat("0-65535,", 30_000)+"7", 1024, 1024); n != 1 || err != nil {
+		t.Errorf("countPorts of 30,000 wide ranges = %d, %v, want 1", n, err)
+	}
 	if n, err := countPorts("7999,7999-8003,70", 1024, 8001); n != 3 || err != nil {
 		t.Errorf("countPorts = %d, %v, want 3: ports that are listed twice count once", n, err)
 	}

@@ -148,6 +148,10 @@ var socketSlabs = []socketSlab{
 	{"ep_head", 16, true},
 }
 
+// leastSocketBytes is less than any kernel takes for a TCP socket with its file. A table that says
+// less is not true.
+const leastSocketBytes = 1000
+
 // parseSlabs adds up the objects of a connection out of a /proc/slabinfo. It needs the socket itself to be listed.
 func parseSlabs(s string, pageBytes int64) (socket, epoll int64, ok bool) {
 	sizes := make(map[string]int64)
@@ -186,6 +190,9 @@ func parseSlabs(s string, pageBytes int64) (socket, epoll int64, ok bool) {
 		} else {
 			socket += n
 		}
+	}
+	if socket < leastSocketBytes {
+		return 0, 0, false
 	}
 	return socket, epoll, true
 }

@@ -128,6 +128,7 @@ func parsePorts(list string) (*ports, error) {
 	if list == "" {
 		return set, nil
 	}
+	var begins [highestPort + 2]int // of ranges at each port, less those that end before it
 	for part := range strings.SplitSeq(list, ",") {
 		first, last, isRange := strings.Cut(part, "-")
 		if !isRange {
@@ -138,9 +139,14 @@ func parsePorts(list string) (*ports, error) {
 		if err1 != nil || err2 != nil || from > to || to > highestPort {
 			return nil, fmt.Errorf("%s cannot be judged: %.40q is no list of ports", reservedPortsKey, list)
 		}
-		for port := from; port <= to; port++ {
-			set[port] = true
-		}
+		begins[from]++
+		begins[to+1]--
+	}
+	// in one walk, however many ranges lie over each other
+	depth := 0
+	for port := range set {
+		depth += begins[port]
+		set[port] = depth > 0
 	}
 	return set, nil
 }
@@ -172,21 +178,24 @@ func checkReservedPorts(h *Host, t Target) (Finding, error) {
 	case err != nil || len(open) == 0:
 		return f, err
 	case !t.opens(): // few connections go out
-		f.Note = fmt.Sprintf("outgoing connections may take pushd's ports: the range begins at port %d, and %s is not reserved", low, portList(open))
+		f.Note = fmt.Sprintf("outgoing connections may take pushd's ports: the range begins at port %d, "+
+			"and %s is not reserved", low, portList(open))
 		return f, nil
 	}
 	wanted, _ := unitePorts(list, portList(open)) // both were read before
 	f = Finding{Outcome: Warn, Current: namedPorts(list), Wanted: namedPorts(wanted)}
 	f.Formula = fmt.Sprintf("pushd's ports from %d to %d = %s", low, high, portList(open))
-	f.Why = "A connection of the load generator may sit on a port of pushd when pushd starts again, which then fails with EADDRINUSE."
+	f.Why = "A connection of the load generator may sit on a port of pushd when pushd starts again, " +
+		"which then fails with EADDRINUSE."
 	return f.withSysctl(h, reservedPortsKey, wanted), nil
 }
 
-// pushdPorts are those on which pushd listens when it is not told otherwise: for clients, and for publishers.
+// pushdPorts are those on which pushd listens when it is not told otherwise: for clients, and for
+// publishers.
 var pushdPorts = []int{5561, 7999}
 
-// unreserved lists the ports of pushd that outgoing connections may take: those of its listeners where they can be seen, else
-// those that it has by default.
+// unreserved lists the ports of pushd that outgoing connections may take: those of its listeners
+// where they can be seen, else those that it has by default.
 func (h *Host) unreserved(list string, low, high int64, t Target) ([]int, error) {
 	reserved, err := parsePorts(list)
 	if err != nil {
@@ -203,7 +212,8 @@ func (h *Host) unreserved(list string, low, high int64, t Target) ([]int, error)
 	}
 	var out []int
 	for _, port := range own {
-		if int64(port) >= low && int64(port) <= high && !reserved[port] && !slices.Contains(out, port) {
+		inside := int64(port) >= low && int64(port) <= high
+		if inside && !reserved[port] && !slices.Contains(out, port) {
 			out = append(out, port)
 		}
 	}
