@@ -30,6 +30,7 @@ func newApp() *cli.App {
 	cfg.flags = settingFlags(cfg.defaults)
 	a := app.New("pushd", "hold client connections and push published messages to them")
 	app.Share(a)
+	app.HelpCommands(a)
 	a.UsageText = "pushd [options]\npushd check [--json] [options]"
 	a.Description = description
 	a.Flags = append([]cli.Flag{configFlag(), pushpinConfigFlag()}, cfg.flags...)

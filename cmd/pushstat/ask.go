@@ -34,7 +34,7 @@ func newLister(c *cli.Context) (*lister, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, name := range []string{"interval", "count", "once"} {
+	for _, name := range notForLists {
 		if app.Given(c, name) {
 			return nil, app.Usagef("--%s is not for %s", name, c.Command.Name)
 		}

@@ -23,11 +23,11 @@ func eventsCommand() *cli.Command {
 		Name:      "events",
 		Usage:     "print what happens to connections as it happens",
 		UsageText: "pushstat events [--type TYPE]... [--filter TERMS] [--count N] [--json]",
-		Description: `A line for each event: ` + strings.Join(stats.EventTypes(), ", ") + `.
+		Description: "A line for each event: " + strings.Join(stats.EventTypes(), ", ") + `.
 They are filtered in pushd, which is never slowed down: of more than about
 10,000 a second in one loop, before the filter, only some are told, and who
-reads too slowly loses some. Both are said on standard error, with --json as an object with the keys
-lost and skipped. A filter for channel= passes only events that have a channel.
+reads too slowly loses some. Both are said on standard error, with --json as an
+object with the keys lost and skipped. A filter for channel= passes only events that have a channel.
 A pushd that goes away is waited for. Ctrl-C ends with 0.`,
 		Flags: []cli.Flag{
 			&cli.StringSliceFlag{Name: "type", Usage: "only events of `TYPE` (repeatable, or with commas)"},

@@ -28,10 +28,10 @@ it prints a line every --interval. The first line comes at once; its rates are
 "-" (with --json "rates" is null), because a rate takes two readings. Each rate
 is per second, over the time since the line before.
 
-Columns: open connections and how many of them are events, stream, poll and ws
-(held) or http (not held); connections accepted and closed, items published,
-delivered and dropped per second; bytes waiting for slow clients, resident
-memory, and open files of pushd. With several sockets each has its line, and a
+Columns: open connections and how many of them are held as events, stream, poll
+and ws; connections accepted and closed, items published, delivered and dropped
+per second; bytes waiting for slow clients, resident memory, and open files of
+pushd. With several sockets each has its line, and a
 last one adds them up. --json prints an object a line, with the totals of
 --once --json beside the rates.
 
@@ -65,12 +65,30 @@ func newApp() *cli.App {
 	a.Action = screens
 	a.Commands = []*cli.Command{{
 		Name:      "report",
-		Usage:     "print a line every --interval (what pushstat does where there is no terminal)",
+		Usage:     "print a line every --interval, as pushstat does elsewhere",
 		UsageText: "pushstat report [--interval TIME] [--count N] [--json]",
 		Action:    action,
 	}, connectionsCommand(), channelsCommand(), routesCommand(), closeCommand(), eventsCommand(), recordCommand(), plotCommand()}
+	app.HelpCommands(a)
+	for name, without := range refused {
+		app.Without(a, name, without...)
+	}
 	return a
 }
+
+// refused are the shared options that a command does not take.
+var refused = map[string][]string{
+	"connections": notForLists,
+	"channels":    notForLists,
+	"routes":      notForLists,
+	"close":       notForLists,
+	"events":      {"interval", "once"},
+	"record":      {"once"},
+	"plot":        {"socket", "interval", "count", "once", "json", "timeout"},
+}
+
+// notForLists are the options of pushstat that commands do not take which ask once.
+var notForLists = []string{"interval", "count", "once"}
 
 // screens shows the live screens where there is a terminal for them and nothing else was asked for, and lines elsewhere.
 func screens(c *cli.Context) error {

@@ -21,8 +21,7 @@ const plotDescription = `Draws recordings of pushstat record (or of report --jso
 connections, opens and closes, messages, latency from publish to write, and
 memory over time. Restarts of pushd are marked; where nothing was recorded there
 is a gap. Several files are put one after the other by their times, which are
-shown as the local clock has them ($TZ). Of the options below, plot takes only the
-first two.`
+shown as the local clock has them ($TZ).`
 
 // plotCommand is `pushstat plot`.
 func plotCommand() *cli.Command {

@@ -121,10 +121,10 @@ func TestSeveralSocketsAreNamedAndSummed(t *testing.T) {
 			t.Fatalf("line %d does not begin with %q:\n%s", i+1, want, stdout)
 		}
 	}
-	if fields := strings.Fields(lines[3]); fields[1] != "247k" || fields[2] != "200k" || fields[7] != "-" {
+	if fields := strings.Fields(lines[3]); fields[1] != "247k" || fields[2] != "200k" || fields[6] != "-" {
 		t.Errorf("first total: %s", lines[3])
 	}
-	if fields := strings.Fields(lines[6]); fields[7] != "20" || fields[11] != "7" {
+	if fields := strings.Fields(lines[6]); fields[6] != "20" || fields[10] != "7" {
 		t.Errorf("second total: %s", lines[6])
 	}
 
@@ -291,6 +291,45 @@ func TestNumbers(t *testing.T) {
 	}{{0.4, "0s"}, {61, "1m1s"}, {93784.5, "1d2h3m4s"}, {86400, "1d0s"}} {
 		if got := uptime(tt.s); got != tt.want {
 			t.Errorf("uptime(%v) = %q, want %q", tt.s, got, tt.want)
+		}
+	}
+}
+
+// A line of report fits the narrowest terminal.
+func TestReportFitsEightyColumns(t *testing.T) {
+	if n := len((&table{}).head()); n > 80 {
+		t.Errorf("a line has %d characters, want 80 at most", n)
+	}
+}
+
+// What the help of a command offers, the command does not refuse.
+func TestHelpOffersWhatTheCommandTakes(t *testing.T) {
+	f := &fakePushd{path: filepath.Join(t.TempDir(), "s"), snapshot: sample}
+	f.start(t)
+	t.Cleanup(f.stop)
+	shared := map[string][]string{
+		"--interval": {"1s"}, "--count": {"1"}, "--once": nil, "--json": nil, "--timeout": {"1s"}, "--socket": {f.path},
+	}
+	for _, command := range []string{"connections", "channels", "routes", "close", "events", "record", "plot"} {
+		_, help, _ := pushstat(t, command, "--help")
+		for option, value := range shared {
+			if strings.Contains(help, " "+option) {
+				continue
+			}
+			args := append([]string{command, option}, value...)
+			if command == "record" || command == "plot" {
+				args = append(args, filepath.Join(t.TempDir(), "file"))
+			}
+			if code, _, stderr := pushstat(t, args...); code != app.Usage || !strings.Contains(stderr, option[2:]) {
+				t.Errorf("%q: exit %d, stderr %q; its help does not offer %s, so that it is to be refused", args, code, stderr, option)
+			}
+		}
+	}
+	for _, command := range []string{"connections", "channels", "routes", "close"} {
+		for _, option := range []string{"--interval", "--count", "--once"} {
+			if _, help, _ := pushstat(t, command, "--help"); strings.Contains(help, option) {
+				t.Errorf("the help of %s offers %s, which it refuses", command, option)
+			}
 		}
 	}
 }

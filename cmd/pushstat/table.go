@@ -19,19 +19,20 @@ type column struct {
 	alarm bool // red unless it is zero
 }
 
+// columns take 80 cells. Connections that are not held are those that the columns of kinds leave
+// out of conns.
 var columns = []column{
 	{title: "conns", width: 5, cell: func(r *reading) string { return count(float64(r.Connections.Total)) }},
 	{title: "events", width: 6, cell: func(r *reading) string { return count(float64(r.Connections.Events)) }},
 	{title: "stream", width: 6, cell: func(r *reading) string { return count(float64(r.Connections.Stream)) }},
 	{title: "poll", width: 5, cell: func(r *reading) string { return count(float64(r.Connections.Poll)) }},
 	{title: "ws", width: 5, cell: func(r *reading) string { return count(float64(r.Connections.WS)) }},
-	{title: "http", width: 5, cell: func(r *reading) string { return count(float64(r.Connections.HTTP)) }},
 	{title: "acc/s", width: 5, cell: rate(func(t *rates) float64 { return t.Accepted })},
 	{title: "clo/s", width: 5, cell: rate(func(t *rates) float64 { return t.Closed })},
 	{title: "pub/s", width: 5, cell: rate(func(t *rates) float64 { return t.Published })},
 	{title: "dlv/s", width: 5, cell: rate(func(t *rates) float64 { return t.Delivered })},
 	{title: "drop/s", width: 6, cell: rate(func(t *rates) float64 { return t.Dropped }), alarm: true},
-	{title: "queued", width: 6, cell: func(r *reading) string { return byteSize(r.QueuedBytes) }},
+	{title: "queue", width: 5, cell: func(r *reading) string { return byteSize(r.QueuedBytes) }},
 	{title: "rss", width: 5, cell: func(r *reading) string { return byteSize(r.RSSBytes) }},
 	{title: "fds", width: 5, cell: func(r *reading) string { return count(float64(r.FDs.Used)) }},
 }

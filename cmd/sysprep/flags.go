@@ -15,15 +15,12 @@ func newApp() *cli.App {
 	a.Commands = []*cli.Command{checkCommand(), capacityCommand(), explainCommand(), watchCommand(),
 		fixCommand(), undoCommand(), printCommand(), auditCommand()}
 	a.Action = func(c *cli.Context) error {
-		names := make([]string, len(a.Commands))
-		for i, cmd := range a.Commands {
-			names[i] = cmd.Name
-		}
-		there := "there are: " + strings.Join(names, ", ")
 		if name := c.Args().First(); name != "" {
-			return app.Usagef("unknown command %q; %s", name, there)
+			return app.UnknownCommand(a, name)
 		}
-		return app.Usagef("no command given; %s", there)
+		there := strings.Join(app.CommandNames(a), ", ")
+		return app.Usagef("no command given; there are: %s", there)
 	}
+	app.HelpCommands(a)
 	return a
 }

@@ -296,7 +296,9 @@ func TestUsageErrors(t *testing.T) {
 		want string
 	}{
 		{nil, "sysprep: no command given; there are: " + commands + "\n"},
-		{[]string{"chekc"}, "sysprep: unknown command \"chekc\"; there are: " + commands + "\n"},
+		{[]string{"chekc"}, "sysprep: unknown command \"chekc\" (did you mean check?)\n"},
+		{[]string{"chek", "-n", "1M"}, "sysprep: unknown command \"chek\" (did you mean check?)\n"},
+		{[]string{"nothing", "-n", "1M"}, "sysprep: unknown command \"nothing\"; there are: " + commands + "\n"},
 		{[]string{"check"}, "sysprep: option -n is missing: for how many connections?\n"},
 		{[]string{"check", "-n"}, "sysprep: option -n needs a value\n"},
 		{[]string{"check", "-n", "many"}, "sysprep: -n: \"many\" is no number of connections, such as 15000, 250k or 1M\n"},

@@ -32,8 +32,10 @@ const (
 
 // Keys of cli.App.Metadata.
 const (
-	sharedKey = "app.shared"
-	givenKey  = "app.given"
+	sharedKey   = "app.shared"
+	givenKey    = "app.given"
+	commandsKey = "app.commands"
+	withoutKey  = "app.without"
 )
 
 // New returns an application that behaves as the holdfast binaries do once it is run by Main or Run. The caller fills

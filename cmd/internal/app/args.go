@@ -30,6 +30,7 @@ type level struct {
 // parser reads one command line.
 type parser struct {
 	parsed
+	app    *cli.App
 	levels []*level // the application, then the subcommands named so far
 	shared bool
 }
@@ -38,8 +39,11 @@ type parser struct {
 // about taking a value. It refuses unknown options and missing values, so that urfave/cli only has to read values.
 func parse(a *cli.App, args []string) (parsed, error) {
 	shared, _ := a.Metadata[sharedKey].(bool)
-	p := &parser{shared: shared, levels: []*level{{name: a.Name, flags: a.Flags}}}
+	p := &parser{app: a, shared: shared, levels: []*level{{name: a.Name, flags: a.Flags}}}
 	p.given = make(map[string]bool)
+	if is, err := p.helpCommand(a, args); is {
+		return p.parsed, err
+	}
 	commands := a.Commands
 	for len(args) > 0 && !p.help && !p.version {
 		arg := args[0]
@@ -190,6 +194,10 @@ func (p *parser) lookup(name string) (*level, cli.Flag) {
 }
 
 func (p *parser) unknown(arg, name string) error {
+	if first := p.levels[0].args; len(first) > 0 && hasHelpCommands(p.app) {
+		// the option may belong to the command that was meant
+		return UnknownCommand(p.app, first[0])
+	}
 	names := []string{"help", "version"}
 	for i := len(p.levels) - 1; i >= 0; i-- {
 		for _, f := range p.levels[i].flags {

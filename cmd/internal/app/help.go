@@ -2,44 +2,67 @@ package app
 
 import (
 	"fmt"
+	"io"
+	"os"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/urfave/cli/v2"
+	"golang.org/x/term"
 )
 
 // Layout of the help text.
 const (
-	helpWidth  = 96
-	helpColumn = 30 // where the explanation of an option begins
+	minHelpWidth = 80
+	maxHelpWidth = 120 // longer lines are hard to read
+	helpColumn   = 30  // where the explanation of an option begins
 )
+
+// helpWidth is the width of the terminal that w is, within bounds, and the least one where w is no
+// terminal.
+func helpWidth(w io.Writer) int {
+	f, ok := w.(*os.File)
+	if !ok {
+		return minHelpWidth
+	}
+	width, _, err := term.GetSize(int(f.Fd()))
+	if err != nil {
+		return minHelpWidth
+	}
+	return min(max(width, minHelpWidth), maxHelpWidth)
+}
 
 // writeHelp prints the help of the application, or of its command c when that is not nil, to a.Writer.
 func writeHelp(a *cli.App, c *cli.Command) error {
-	h := &help{}
+	h := &help{width: helpWidth(a.Writer)}
 	if c == nil {
 		h.head(a.Name, a.Usage, a.UsageText, a.Description)
-		h.commands(a.Commands)
+		commands := a.Commands
+		if hasHelpCommands(a) {
+			commands = append(commands[:len(commands):len(commands)],
+				&cli.Command{Name: "help", Usage: "print this help, or that of a command"},
+				&cli.Command{Name: "version", Usage: "print the version"})
+		}
+		h.commands(commands)
 		h.options(a.Flags)
 	} else {
 		h.head(a.Name+" "+c.Name, c.Usage, c.UsageText, c.Description)
 		h.commands(c.Subcommands)
-		flags := c.Flags
-		if shared, _ := a.Metadata[sharedKey].(bool); shared {
-			flags = append(flags[:len(flags):len(flags)], a.Flags...)
-		} else {
-			flags = append(flags[:len(flags):len(flags)], builtins()...)
-		}
-		h.options(flags)
+		h.options(append(c.Flags[:len(c.Flags):len(c.Flags)], helpFlags(a, c)...))
 	}
 	_, err := a.Writer.Write([]byte(h.String()))
 	return err
 }
 
 // help is a help text in the making.
-type help struct{ strings.Builder }
+type help struct {
+	strings.Builder
+	width int
+}
 
 func (h *help) head(name, usage, usageText, description string) {
-	fmt.Fprintf(h, "%s - %s\n\n", name, usage)
+	h.broken(name+" - "+usage, 0)
+	h.WriteByte('\n')
 	if usageText == "" {
 		usageText = name + " [options]"
 	}
@@ -48,11 +71,33 @@ func (h *help) head(name, usage, usageText, description string) {
 		if i > 0 {
 			label = "      "
 		}
-		fmt.Fprintf(h, "%s %s\n", label, strings.TrimSpace(line))
+		h.broken(label+" "+strings.TrimSpace(line), len("Usage: ")+len(name)+1)
 	}
 	if d := strings.TrimSpace(description); d != "" {
-		fmt.Fprintf(h, "\n%s\n", d)
+		h.WriteByte('\n')
+		h.prose(d)
 	}
+}
+
+// prose writes paragraphs, each broken anew. Lines that begin with a space stand as they are.
+func (h *help) prose(text string) {
+	var words []string
+	flush := func() {
+		if len(words) > 0 {
+			h.words("", words, 0)
+			words = nil
+		}
+	}
+	for line := range strings.Lines(text) {
+		line = strings.TrimRight(line, " \n")
+		if line == "" || line[0] == ' ' {
+			flush()
+			h.WriteString(line + "\n")
+			continue
+		}
+		words = append(words, strings.Fields(line)...)
+	}
+	flush()
 }
 
 func (h *help) commands(cmds []*cli.Command) {
@@ -149,7 +194,7 @@ func unquoteUsage(usage string) (placeholder, text string) {
 	return name, before + name + after
 }
 
-// row writes a term and its explanation beside it, broken at helpWidth.
+// row writes a term and its explanation beside it, broken at the width.
 func (h *help) row(term, text string) {
 	line := "  " + term
 	if len(line) > helpColumn-2 {
@@ -157,11 +202,22 @@ func (h *help) row(term, text string) {
 		line = ""
 	}
 	line += strings.Repeat(" ", helpColumn-len(line))
+	h.words(line, strings.Fields(text), helpColumn)
+}
+
+// broken writes a line, and what does not fit into lines below it, indented.
+func (h *help) broken(line string, indent int) {
+	text := strings.TrimLeft(line, " ")
+	h.words(line[:len(line)-len(text)], strings.Fields(text), indent)
+}
+
+// words writes words behind the beginning of a line, broken at the width.
+func (h *help) words(line string, words []string, indent int) {
 	empty := true
-	for _, word := range strings.Fields(text) {
-		if !empty && len(line)+1+len(word) > helpWidth {
+	for _, word := range words {
+		if !empty && utf8.RuneCountInString(line)+1+utf8.RuneCountInString(word) > h.width {
 			h.WriteString(line + "\n")
-			line, empty = strings.Repeat(" ", helpColumn), true
+			line, empty = strings.Repeat(" ", indent), true
 		}
 		if !empty {
 			line += " "
