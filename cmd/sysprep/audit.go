@@ -19,10 +19,10 @@ import (
 )
 
 const auditDescription = `Holds kernel settings against this kernel and N connections: line by line what
-helps, what does nothing, and what harms, with the evidence; and what N connections
-need that the settings leave out. pushpin, appwrite and netty are tunings that were
-published for a million connections. FILE is one in the syntax of sysctl.d, - is
-standard input.
+helps, what does nothing, and what harms, with the evidence; and what N
+connections need that the settings leave out. pushpin, appwrite and netty are
+tunings that were published for a million connections, which is N unless -n says
+another. FILE is one in the syntax of sysctl.d, - is standard input.
 
 Exit status: 0 nothing harms; 1 something does; 2 wrong usage; 3 the file, or
 /proc, could not be read.`
@@ -36,9 +36,10 @@ type auditOptions struct {
 func auditCommand() *cli.Command {
 	var o auditOptions
 	return &cli.Command{
-		Name:        "audit",
-		Usage:       "hold published settings, or a file of your own, against this host",
-		UsageText:   "sysprep audit " + strings.Join(sysprep.Published(), "|") + "|FILE -n N [--json] [options]",
+		Name:  "audit",
+		Usage: "hold published settings, or a file of your own, against this host",
+		UsageText: "sysprep audit " + strings.Join(sysprep.Published(), "|") +
+			" [-n N] [--json] [options]\nsysprep audit FILE -n N [--json] [options]",
 		Description: auditDescription,
 		Flags: append(targetFlags(&o.targetOptions),
 			&cli.BoolFlag{Name: "json", Destination: &o.json, Usage: "print one JSON object"}),
@@ -49,7 +50,14 @@ func auditCommand() *cli.Command {
 			case c.NArg() > 1:
 				return app.Usagef("unexpected argument %q", c.Args().Get(1))
 			}
-			if err := errors.Join(o.validate(c), o.needN()); err != nil {
+			if err := o.validate(c); err != nil {
+				return err
+			}
+			tuning, known := sysprep.PublishedTuning(c.Args().First())
+			if o.n == 0 && known {
+				o.n = tuning.N
+			}
+			if err := o.needN(); err != nil {
 				return err
 			}
 			tuning, err := readTuning(c, c.Args().First())

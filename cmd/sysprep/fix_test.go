@@ -289,7 +289,7 @@ func TestUsageOfFixAndAudit(t *testing.T) {
 		{[]string{"print", "ansibel", "-n", "1M"}, `"ansibel" is not sysctl, systemd or ansible (did you mean ansible?)`},
 		{[]string{"print", "sysctl"}, "option -n is missing: for how many connections?"},
 		{[]string{"audit", "-n", "1M"}, "say what to audit: pushpin, appwrite, netty, or a file"},
-		{[]string{"audit", "netty"}, "option -n is missing: for how many connections?"},
+		{[]string{"audit", "./mine.conf"}, "option -n is missing: for how many connections?"},
 		{[]string{"audit", "netty", "pushpin", "-n", "1M"}, `unexpected argument "pushpin"`},
 		{[]string{"audit", "pushpn", "-n", "1M"}, `there is neither a published tuning nor a file "pushpn" (did you mean pushpin?)`},
 		{[]string{"audit", "nginx", "-n", "1M"}, `there is neither a published tuning nor a file "nginx"; there are pushpin, appwrite, netty`},

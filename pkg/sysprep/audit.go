@@ -73,6 +73,7 @@ var ErrNoTuning = errors.New("sysprep: no kernel settings")
 // Tuning is a set of kernel settings to be held against a host.
 type Tuning struct {
 	Name, Title string
+	N           int64 // connections that it was published for; 0 when that is not known
 	settings    []Setting
 	beside      []limitSetting
 }

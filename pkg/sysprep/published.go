@@ -20,6 +20,9 @@ const (
 	onlyShell  = "It is for the shell in which it stands, and what that starts: no service and no container gets it."
 )
 
+// publishedN is the number of connections that all of them are for.
+const publishedN = 1_000_000
+
 var publishedTunings = []publishedTuning{
 	{name: "pushpin", title: "Pushpin c1m, on 32 GB of memory", beside: []limitSetting{
 		{where: "LimitNOFILE of the unit", value: 1_010_000},
@@ -59,6 +62,6 @@ func PublishedTuning(name string) (Tuning, bool) {
 	if err != nil {
 		panic(fmt.Sprintf("sysprep: %v", err))
 	}
-	t.Title, t.beside = p.title, p.beside
+	t.Title, t.N, t.beside = p.title, publishedN, p.beside
 	return t, true
 }
