@@ -17,10 +17,12 @@ type feed struct {
 	some  chan struct{}    // holds a token when there is something in batch, or the subscription has begun
 }
 
-// Events subscribes to events and calls f with them as they come, on the caller's goroutine, until ctx ends, f returns an
-// error or the connection ends; it returns that error, or nil when ctx was ended. The first call tells that the subscription
-// has begun, mostly with an empty batch. When f takes too long, events are lost, and the next batch says how many. A Conn has one
-// subscription to events at a time: a later Events takes the place of an earlier one, whose ctx the caller ends first.
+// Events subscribes to events and calls f with them as they come, on the caller's goroutine, until
+// ctx ends, f returns an error or the connection ends; it returns that error, or nil when ctx was
+// ended. The first call tells that the subscription has begun, mostly with an empty batch. When f
+// takes too long, events are lost, and the next batch says how many. A Conn has one subscription to
+// events at a time: a later Events takes the place of an earlier one, whose ctx the caller ends
+// first.
 func (c *Conn) Events(ctx context.Context, filter stats.EventFilter, f func(*stats.EventBatch) error) error {
 	fd := &feed{some: make(chan struct{}, 1)}
 	id, failed, err := c.follow(ctx, fd, filter)
@@ -48,7 +50,8 @@ func (c *Conn) Events(ctx context.Context, filter stats.EventFilter, f func(*sta
 	}
 }
 
-func (c *Conn) follow(ctx context.Context, fd *feed, filter stats.EventFilter) (id uint64, failed chan reply, err error) {
+func (c *Conn) follow(ctx context.Context, fd *feed, filter stats.EventFilter) (
+	id uint64, failed chan reply, err error) {
 	id, failed, err = c.call(ctx, func(dst []byte, id uint64) []byte {
 		if c.feeds == nil {
 			c.feeds = map[uint64]*feed{}

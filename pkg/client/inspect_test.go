@@ -76,7 +76,8 @@ func TestInspections(t *testing.T) {
 	}
 }
 
-// A subscription whose context has ended is not begun: one that was begun meanwhile on another goroutine would be replaced.
+// A subscription whose context has ended is not begun: one that was begun meanwhile on another
+// goroutine would be replaced.
 func TestSubscriptionOfAnEndedContextIsNotBegun(t *testing.T) {
 	first := make(chan wire.Type, 1)
 	c := dialTest(t, serve(t, ours, func(s *session) {

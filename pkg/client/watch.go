@@ -28,10 +28,11 @@ func (c *Conn) Stats(ctx context.Context) (*stats.Snapshot, error) {
 	return await[stats.Snapshot](ctx, c, replies)
 }
 
-// Watch subscribes to snapshots and calls f with each, on the caller's goroutine, until ctx ends, f returns an error
-// or the connection ends; it returns that error, or nil when ctx was ended. The first snapshot comes at once. When f takes
-// longer than interval, snapshots in between are left out. A Conn has one subscription to snapshots at a time: a later
-// Watch takes the place of an earlier one, whose ctx the caller ends first.
+// Watch subscribes to snapshots and calls f with each, on the caller's goroutine, until ctx ends, f
+// returns an error or the connection ends; it returns that error, or nil when ctx was ended. The
+// first snapshot comes at once. When f takes longer than interval, snapshots in between are left
+// out. A Conn has one subscription to snapshots at a time: a later Watch takes the place of an
+// earlier one, whose ctx the caller ends first.
 func (c *Conn) Watch(ctx context.Context, interval time.Duration, f func(*stats.Snapshot) error) error {
 	ms := max(1, interval.Milliseconds())
 	id, replies, err := c.call(ctx, func(dst []byte, id uint64) []byte {
@@ -60,10 +61,11 @@ func ended(ctx context.Context, err error) error {
 	return err
 }
 
-// call sends a request and registers it under a new id. Its replies channel holds one, the latest. With an
-// ended ctx nothing is sent. That is decided under the mutex: a subscription whose ctx was ended before the
-// next one was begun on another goroutine never takes that one's place.
-func (c *Conn) call(ctx context.Context, request func(dst []byte, id uint64) []byte) (id uint64, replies chan reply, err error) {
+// call sends a request and registers it under a new id. Its replies channel holds one, the latest.
+// With an ended ctx nothing is sent. That is decided under the mutex: a subscription whose ctx was
+// ended before the next one was begun on another goroutine never takes that one's place.
+func (c *Conn) call(ctx context.Context, request func(dst []byte, id uint64) []byte) (
+	id uint64, replies chan reply, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.err != nil {

@@ -260,9 +260,11 @@ func (c *Changer) afterBoot(key, value string) string {
 	return fmt.Sprintf("At the next boot %s:%d sets it to %.40s: change that line.", last.File, last.Line, oneSpaced(last.Value))
 }
 
-// dropRefused takes out of the files what the kernel did not take, so that it does not fail at every boot.
+// dropRefused takes out of the files what the kernel did not take, so that it does not fail at
+// every boot.
 func (c *Changer) dropRefused(p *Plan, files []fileRecord, rec *record) error {
-	if !slices.ContainsFunc(p.Steps, func(s Step) bool { return s.Kind == RemedySysctl && s.State == StepRefused }) {
+	refused := func(s Step) bool { return s.Kind == RemedySysctl && s.State == StepRefused }
+	if !slices.ContainsFunc(p.Steps, refused) {
 		return nil
 	}
 	settings := c.bootEntries(*p)
@@ -271,7 +273,8 @@ func (c *Changer) dropRefused(p *Plan, files []fileRecord, rec *record) error {
 		c.rewrite(p, files, rec, ModulesFile, c.bootModules(settings), mergeModules))
 }
 
-// rewrite writes a file once more, with these entries only. One that fix has made and that would be empty is removed.
+// rewrite writes a file once more, with these entries only. One that fix has made and that would be
+// empty is removed.
 func (c *Changer) rewrite(p *Plan, files []fileRecord, rec *record, name string, entries []entry,
 	merge func(old []byte, entries []entry) ([]byte, error)) error {
 	i := slices.IndexFunc(files, func(f fileRecord) bool { return f.Path == name })

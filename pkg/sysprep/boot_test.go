@@ -51,7 +51,8 @@ func TestChildNamespaceKeepsToItself(t *testing.T) {
 	}
 }
 
-// systemd makes the settings of /etc/sysctl.conf only where a link leads to it, so they do not count otherwise.
+// systemd makes the settings of /etc/sysctl.conf only where a link leads to it, so they do not
+// count otherwise.
 func TestSysctlConfCountsWhereBootReadsIt(t *testing.T) {
 	const more = "net.core.somaxconn = 65535\n"
 	for _, tt := range []struct {
@@ -61,8 +62,12 @@ func TestSysctlConfCountsWhereBootReadsIt(t *testing.T) {
 		noted  bool   // that it is not read
 	}{
 		{"no link", func(*testing.T, *Changer) {}, "16384", true},
-		{"a link", func(t *testing.T, c *Changer) { link(t, "../sysctl.conf", c.path("etc/sysctl.d/99-sysctl.conf")) }, "65535", false},
-		{"an absolute link", func(t *testing.T, c *Changer) { link(t, "/etc/sysctl.conf", c.path("etc/sysctl.d/99-sysctl.conf")) }, "65535", false},
+		{"a link", func(t *testing.T, c *Changer) {
+			link(t, "../sysctl.conf", c.path("etc/sysctl.d/99-sysctl.conf"))
+		}, "65535", false},
+		{"an absolute link", func(t *testing.T, c *Changer) {
+			link(t, "/etc/sysctl.conf", c.path("etc/sysctl.d/99-sysctl.conf"))
+		}, "65535", false},
 		{"no systemd", func(t *testing.T, c *Changer) {
 			for _, dir := range []string{"run/systemd", "etc/systemd"} {
 				if err := os.RemoveAll(c.path(dir)); err != nil {
@@ -89,10 +94,15 @@ func TestSysctlConfCountsWhereBootReadsIt(t *testing.T) {
 	}
 }
 
-// Absolute links of a copy lead to files of the copy. One to /dev/null switches a file off; it does not end the look.
+// Absolute links of a copy lead to files of the copy. One to /dev/null switches a file off; it does
+// not end the look.
 func TestAbsoluteLinksOfACopy(t *testing.T) {
-	h, c := fixHost(t, map[string]string{"etc/sysctl.d/50-a.conf": "fs.nr_open = 5\n", "usr/lib/sysctl.d/10-network.conf": "fs.nr_open = 9\n",
-		"data/fs/nr_open": "1048576\n", "data/systemd/x": ""})
+	h, c := fixHost(t, map[string]string{
+		"etc/sysctl.d/50-a.conf":           "fs.nr_open = 5\n",
+		"usr/lib/sysctl.d/10-network.conf": "fs.nr_open = 9\n",
+		"data/fs/nr_open":                  "1048576\n",
+		"data/systemd/x":                   "",
+	})
 	link(t, "/dev/null", c.path("etc/sysctl.d/50-a.conf"))
 	link(t, "/data/fs/nr_open", c.path("proc/sys/fs/nr_open"))
 	link(t, "/data/systemd", c.path("etc/systemd/system"))

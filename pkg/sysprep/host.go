@@ -74,8 +74,8 @@ func Open(dir string) (*Host, error) {
 	return h, nil
 }
 
-// contained is the tree below dir. Its links lead to files of the tree, never to those of this machine. Where proc itself is
-// such a link, somebody meant it, and the tree is as it is.
+// contained is the tree below dir. Its links lead to files of the tree, never to those of this
+// machine. Where proc itself is such a link, somebody meant it, and the tree is as it is.
 func contained(dir string, plain fs.FS) fs.FS {
 	r, err := os.OpenRoot(dir)
 	if err != nil {

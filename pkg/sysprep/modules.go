@@ -10,8 +10,9 @@ import (
 // ModulesFile names the kernel modules that have to be there before the settings are made at boot.
 const ModulesFile = "/etc/modules-load.d/90-holdfast.conf"
 
-// moduleKeys tells which settings are there only once a module is. systemd makes the settings early at boot, before the
-// first firewall rule loads such a module, and loses the line of one that is not there.
+// moduleKeys tells which settings are there only once a module is. systemd makes the settings early
+// at boot, before the first firewall rule loads such a module, and loses the line of one that is
+// not there.
 var moduleKeys = []struct{ prefix, module string }{
 	{"net.netfilter.nf_conntrack_", "nf_conntrack"},
 	{"net.nf_conntrack_max", "nf_conntrack"},
@@ -39,8 +40,8 @@ func modulesOf(settings []entry) []entry {
 }
 
 // moduleDirs hold files of modules to be loaded at boot.
-var moduleDirs = []string{"etc/modules-load.d", "run/modules-load.d", "usr/local/lib/modules-load.d", "usr/lib/modules-load.d",
-	"lib/modules-load.d"}
+var moduleDirs = []string{"etc/modules-load.d", "run/modules-load.d", "usr/local/lib/modules-load.d",
+	"usr/lib/modules-load.d", "lib/modules-load.d"}
 
 // loadsAtBoot reports whether a file of somebody else has the module loaded at boot.
 func (h *Host) loadsAtBoot(module string) bool {
@@ -48,7 +49,8 @@ func (h *Host) loadsAtBoot(module string) bool {
 	for _, dir := range moduleDirs {
 		entries, _ := fs.ReadDir(h.root, dir) //nolint:errcheck // what cannot be read names no module
 		for _, e := range entries {
-			if name := path.Join(dir, e.Name()); strings.HasSuffix(name, ".conf") && "/"+name != ModulesFile {
+			name := path.Join(dir, e.Name())
+			if strings.HasSuffix(name, ".conf") && "/"+name != ModulesFile {
 				files = append(files, name)
 			}
 		}
@@ -80,7 +82,9 @@ func mergeModules(old []byte, modules []entry) ([]byte, error) {
 	return m.text(""), nil
 }
 
-// bootModules lists the modules that our file of modules is to name for the settings of our other file.
+// bootModules lists the modules that our file of modules is to name for the settings of our other
+// file.
 func (c *Changer) bootModules(settings []entry) []entry {
-	return slices.DeleteFunc(modulesOf(settings), func(e entry) bool { return c.host.loadsAtBoot(e.key) })
+	named := func(e entry) bool { return c.host.loadsAtBoot(e.key) }
+	return slices.DeleteFunc(modulesOf(settings), named)
 }

@@ -15,7 +15,8 @@ var conntrackHost = map[string]string{
 
 var conntrackOnly = Selection{Only: []string{"net.netfilter.nf_conntrack_max", "net.netfilter.nf_conntrack_buckets"}}
 
-// The settings of a module are made at boot before a firewall rule loads it, so boot has to load it.
+// The settings of a module are made at boot before a firewall rule loads it, so boot has to load
+// it.
 func TestModuleOfSettingsIsLoadedAtBoot(t *testing.T) {
 	h, c := fixHost(t, conntrackHost)
 	before := tree(t, c)

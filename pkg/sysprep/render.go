@@ -55,7 +55,8 @@ func renderDropIn(head string, entries []entry) []byte {
 func (p Plan) Sysctl() []byte {
 	settings, head := p.entries(RemedySysctl, true), p.printHead()
 	for _, m := range modulesOf(settings) {
-		head += fmt.Sprintf("# Some are of the module %s: name it in %s,\n# or boot, which makes these settings early, loses them.\n", m.key, ModulesFile)
+		head += fmt.Sprintf("# Some are of the module %s: name it in %s,\n"+
+			"# or boot, which makes these settings early, loses them.\n", m.key, ModulesFile)
 	}
 	return renderSysctl(head, settings)
 }
@@ -77,8 +78,8 @@ func (p Plan) Modules() []byte {
 // DropIn is the drop-in for the unit.
 func (p Plan) DropIn() []byte { return renderDropIn(p.printHead(), p.entries(RemedySystemd, true)) }
 
-// Ansible is a playbook that deploys these files with the modules that every Ansible has. A play cannot raise only, so it
-// is for hosts like the one that it was made on.
+// Ansible is a playbook that deploys these files with the modules that every Ansible has. A play
+// cannot raise only, so it is for hosts like the one that it was made on.
 func (p Plan) Ansible() []byte {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "%s---\n- name: Prepare hosts for %d connections\n  hosts: all\n  become: true\n  tasks:\n", p.printHead(), p.N)
@@ -89,7 +90,8 @@ func (p Plan) Ansible() []byte {
 	}
 	modules := modulesOf(p.entries(RemedySysctl, true))
 	if len(modules) > 0 {
-		ansibleFile(&b, "Name the modules that boot has to load", ModulesFile, p.Modules(), "Load the modules")
+		ansibleFile(&b, "Name the modules that boot has to load", ModulesFile, p.Modules(),
+			"Load the modules")
 	}
 	if hasSettings {
 		ansibleFile(&b, "Write the kernel settings", SysctlFile, p.Sysctl(), "Set the kernel settings")
@@ -102,7 +104,8 @@ func (p Plan) Ansible() []byte {
 	}
 	b.WriteString("  handlers:\n") // they run in this order
 	for _, m := range modules {
-		fmt.Fprintf(&b, "    - name: Load the modules\n      ansible.builtin.command: modprobe %s\n      changed_when: true\n", m.key)
+		fmt.Fprintf(&b, "    - name: Load the modules\n      ansible.builtin.command: modprobe %s\n"+
+			"      changed_when: true\n", m.key)
 	}
 	if hasSettings {
 		fmt.Fprintf(&b, "    - name: Set the kernel settings\n      ansible.builtin.command: sysctl -p %s\n      changed_when: true\n", SysctlFile)

@@ -21,10 +21,12 @@ func portsHost(t *testing.T, reserved string) (*Host, *Changer) {
 
 var portsOnly = Selection{Only: []string{"net.ipv4.ip_local_port_range", reservedPortsKey}}
 
-// Where the range of local ports is made wider, connections must not take the ports on which pushd listens.
+// Where the range of local ports is made wider, connections must not take the ports on which pushd
+// listens.
 func TestPortsOfPushdAreReservedBeforeTheRangeIsWider(t *testing.T) {
 	for _, tt := range []struct{ reserved, want string }{
-		{"", "5561,7999"}, {"9000-9002", "5561,7999,9000-9002"}, {"7999", "5561,7999"}, {"7998", "5561,7998-7999"}, {"1024-8000", "1024-8000"},
+		{"", "5561,7999"}, {"9000-9002", "5561,7999,9000-9002"}, {"7999", "5561,7999"},
+		{"7998", "5561,7998-7999"}, {"1024-8000", "1024-8000"},
 	} {
 		h, c := portsHost(t, tt.reserved)
 		before := tree(t, c)

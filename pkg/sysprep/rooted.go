@@ -9,14 +9,15 @@ import (
 	"syscall"
 )
 
-// rooted is the copy of a host. Its links lead to files of the copy, as they do after chroot: absolute ones begin at its
-// root. None leads out of it.
+// rooted is the copy of a host. Its links lead to files of the copy, as they do after chroot:
+// absolute ones begin at its root. None leads out of it.
 type rooted struct{ root *os.Root }
 
 // maxLinks bounds how many links a name may go through, as Linux does.
 const maxLinks = 40
 
-// resolve replaces the links of a name, its last part only when follow is set. What is missing stays as it is.
+// resolve replaces the links of a name, its last part only when follow is set. What is missing
+// stays as it is.
 func (r rooted) resolve(name string, follow bool) (string, error) {
 	var done []string
 	rest := strings.Split(name, "/")

@@ -15,13 +15,13 @@ var sysctlDirs = []string{"etc/sysctl.d", "run/sysctl.d", "usr/local/lib/sysctl.
 // maxSysctlFiles bounds how many are read.
 const maxSysctlFiles = 1000
 
-// sysctlConf is the file that systemd-sysctl passes over, unless a link in a directory leads to it, as Debian's
-// 99-sysctl.conf does.
+// sysctlConf is the file that systemd-sysctl passes over, unless a link in a directory leads to it,
+// as Debian's 99-sysctl.conf does.
 const sysctlConf = "etc/sysctl.conf"
 
-// sysctlFiles lists every setting in the order in which boot makes them: by the names of the files, whatever their
-// directory. Of a key that stands in several lines the last counts. Where systemd does not run, boot runs
-// sysctl --system, which takes /etc/sysctl.conf last.
+// sysctlFiles lists every setting in the order in which boot makes them: by the names of the files,
+// whatever their directory. Of a key that stands in several lines the last counts. Where systemd
+// does not run, boot runs sysctl --system, which takes /etc/sysctl.conf last.
 func (h *Host) sysctlFiles() ([]Setting, error) {
 	files := make(map[string]string) // by base name
 	found := false
@@ -73,8 +73,8 @@ func (h *Host) sysctlFiles() ([]Setting, error) {
 	return settings, nil
 }
 
-// passedOver counts the settings of /etc/sysctl.conf that boot does not make, where systemd runs: a link to the file
-// would have brought all of them.
+// passedOver counts the settings of /etc/sysctl.conf that boot does not make, where systemd runs: a
+// link to the file would have brought all of them.
 func (h *Host) passedOver(made []Setting) int {
 	text, err := h.text(sysctlConf)
 	if err != nil || !h.hasSystemd() {
@@ -83,7 +83,8 @@ func (h *Host) passedOver(made []Setting) int {
 	settings, _ := parseSettings("/"+sysctlConf, []byte(text))
 	n := 0
 	for _, s := range settings {
-		if isDrift(s) && !slices.ContainsFunc(made, func(m Setting) bool { return m.Key == s.Key && m.Value == s.Value }) {
+		same := func(m Setting) bool { return m.Key == s.Key && m.Value == s.Value }
+		if isDrift(s) && !slices.ContainsFunc(made, same) {
 			n++
 		}
 	}
@@ -92,8 +93,8 @@ func (h *Host) passedOver(made []Setting) int {
 
 // isDrift reports whether the setting is one of those that are compared with what is in force.
 func isDrift(s Setting) bool {
-	return !s.Glob && !s.Exclude &&
-		slices.ContainsFunc(driftParts, func(part string) bool { return strings.HasPrefix(s.Key, part) })
+	begins := func(part string) bool { return strings.HasPrefix(s.Key, part) }
+	return !s.Glob && !s.Exclude && slices.ContainsFunc(driftParts, begins)
 }
 
 // driftParts begin the keys that have to do with connections.
@@ -159,7 +160,8 @@ func checkDrift(h *Host, _ Target) (Finding, error) {
 	f.Formula = "settings in files that are not in force = 0"
 	if made, err := h.sysctlFiles(); err == nil {
 		if n := h.passedOver(made); n > 0 {
-			f.Note = fmt.Sprintf("boot does not read /etc/sysctl.conf, with %d lines that no other file has: no link in /etc/sysctl.d leads to it", n)
+			f.Note = fmt.Sprintf("boot does not read /etc/sysctl.conf, with %d lines that no other file has: "+
+				"no link in /etc/sysctl.d leads to it", n)
 		}
 	}
 	if len(drifted) == 0 {

@@ -78,7 +78,8 @@ func (h *Host) countsOwnNetns() bool {
 // module that is loaded later, as by the first firewall rule, are not there yet.
 func (f Finding) keptByModule() Finding {
 	if f.Outcome != OK {
-		f.FixForGood += "\n# and have the module before that, or boot loses the line:\necho nf_conntrack \\\n  > " + ModulesFile
+		f.FixForGood += "\n# and have the module before that, or boot loses the line:\n" +
+			"echo nf_conntrack \\\n  > " + ModulesFile
 	}
 	return f
 }

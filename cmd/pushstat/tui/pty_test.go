@@ -12,8 +12,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// slowTerminal is a terminal far away: it answers what it is asked only when the screens have been left, as it would when
-// the user quits within a round trip.
+// slowTerminal is a terminal far away: it answers what it is asked only when the screens have been
+// left, as it would when the user quits within a round trip.
 type slowTerminal struct {
 	t      *testing.T
 	master *os.File
@@ -24,7 +24,8 @@ type slowTerminal struct {
 	asked  int // bytes of seen that were answered
 }
 
-// newSlowTerminal runs the screens in a session of their own, in which no shell could continue them after a stop.
+// newSlowTerminal runs the screens in a session of their own, in which no shell could continue them
+// after a stop.
 func newSlowTerminal(t *testing.T, socket string) *slowTerminal {
 	t.Helper()
 	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
@@ -53,7 +54,8 @@ func newSlowTerminal(t *testing.T, socket string) *slowTerminal {
 		t.Fatal(err)
 	}
 	cmd := exec.Command(self)
-	cmd.Env = append(os.Environ(), helperEnv+"=run", "SOCKETS="+socket, "TERM=xterm-256color", "LC_ALL=C.UTF-8")
+	cmd.Env = append(os.Environ(), helperEnv+"=run", "SOCKETS="+socket,
+		"TERM=xterm-256color", "LC_ALL=C.UTF-8")
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = user, user, user
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
 	if err := cmd.Start(); err != nil {
@@ -65,19 +67,22 @@ func newSlowTerminal(t *testing.T, socket string) *slowTerminal {
 
 // questions are what Bubble Tea and we ask, with the answers of a terminal.
 var questions = []struct{ ask, answer string }{
-	{"\x1b[?2026$p", "\x1b[?2026;2$y"}, {"\x1b[?2027$p", "\x1b[?2027;2$y"}, {"\x1b[?u", "\x1b[?0u"}, {askDevice, "\x1b[?62;4c"},
+	{"\x1b[?2026$p", "\x1b[?2026;2$y"}, {"\x1b[?2027$p", "\x1b[?2027;2$y"},
+	{"\x1b[?u", "\x1b[?0u"}, {askDevice, "\x1b[?62;4c"},
 }
 
-// readUntil reads what the screens write until it has text, behind what the test has waited for before.
+// readUntil reads what the screens write until it has text, behind what the test has waited for
+// before.
 func (s *slowTerminal) readUntil(text string) {
 	s.t.Helper()
 	buf := make([]byte, 4096)
-	s.master.SetReadDeadline(time.Now().Add(patience)) //nolint:errcheck // a read without one hangs, which the test shows as well
+	s.master.SetReadDeadline(time.Now().Add(patience)) //nolint:errcheck // the test's own ends it
 	from := s.at
 	for !bytes.Contains(s.seen[from:], []byte(text)) {
 		n, err := s.master.Read(buf)
 		if err != nil {
-			s.t.Fatalf("read the terminal: %v; want %q behind %d bytes, and the last are %q", err, text, from, s.seen[max(0, len(s.seen)-200):])
+			s.t.Fatalf("read the terminal: %v; want %q behind %d bytes, and the last are %q",
+				err, text, from, s.seen[max(0, len(s.seen)-200):])
 		}
 		s.seen = append(s.seen, buf[:n]...)
 	}

@@ -15,8 +15,8 @@ import (
 	"golang.org/x/term"
 )
 
-// terminal is the user's terminal around Bubble Tea. It is in raw mode from take to give, so that answers of the
-// terminal that come after Bubble Tea has ended are read here and not by the shell.
+// terminal is the user's terminal around Bubble Tea. It is in raw mode from take to give, so that
+// answers of the terminal that come after Bubble Tea has ended are read here and not by the shell.
 type terminal struct {
 	in, out *os.File
 	before  *unix.Termios // how it was
@@ -24,13 +24,15 @@ type terminal struct {
 	stops   chan os.Signal // SIGTSTP and SIGCONT
 }
 
-// Bounds of the wait for answers of the terminal. Bubble Tea asks it for what it can do when it begins.
+// Bounds of the wait for answers of the terminal. Bubble Tea asks it for what it can do when it
+// begins.
 const (
 	answersTake = 5 * time.Second // an older question has its answer, or gets none
 	settleTime  = time.Second     // a terminal that does not answer by then does not
 )
 
-// askDevice is the question that every terminal answers (DA1). Answers come in the order of the questions.
+// askDevice is the question that every terminal answers (DA1). Answers come in the order of the
+// questions.
 const askDevice = "\x1b[c"
 
 var deviceAnswer = regexp.MustCompile(`\x1b\[\?[0-9;]*c`)
@@ -120,11 +122,12 @@ func (t *terminal) watchStops(send func(tea.Msg)) (stop func()) {
 	}
 }
 
-// stopMsg says that the process is to stop, or that it was stopped and goes on: a shell may have changed the terminal
-// meanwhile.
+// stopMsg says that the process is to stop, or that it was stopped and goes on: a shell may have
+// changed the terminal meanwhile.
 type stopMsg struct{ suspension }
 
-// cmd has the suspension run. A terminal that is raw is still ours, or ours again, and only to be drawn again.
+// cmd has the suspension run. A terminal that is raw is still ours, or ours again, and only to be
+// drawn again.
 func (s stopMsg) cmd() tea.Cmd {
 	if !s.stop && s.t.raw() {
 		return tea.ClearScreen
@@ -138,8 +141,8 @@ func (t *terminal) raw() bool {
 	return err == nil && now.Lflag&(unix.ICANON|unix.ECHO) == 0
 }
 
-// suspension gives the terminal back, stops the process where it is to stop, and takes the terminal again when it goes
-// on. Bubble Tea runs it as a command that needs the terminal.
+// suspension gives the terminal back, stops the process where it is to stop, and takes the terminal
+// again when it goes on. Bubble Tea runs it as a command that needs the terminal.
 type suspension struct {
 	t    *terminal
 	stop bool
@@ -163,8 +166,9 @@ func (suspension) SetStdout(io.Writer) {}
 // SetStderr is for commands with an output of their own.
 func (suspension) SetStderr(io.Writer) {}
 
-// stopThread stops this process until it gets SIGCONT. The kernel does nothing where no shell could continue it. Only a
-// signal to the calling thread stops before this function goes on. SIGTSTP itself would be caught by our handler.
+// stopThread stops this process until it gets SIGCONT. The kernel does nothing where no shell could
+// continue it. Only a signal to the calling thread stops before this function goes on. SIGTSTP
+// itself would be caught by our handler.
 func stopThread() {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()

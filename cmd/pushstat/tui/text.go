@@ -110,8 +110,9 @@ func (g *glyphs) cutMiddle(s string, n int) string {
 	return head + g.more + lastCells(s, n-1-cellWidth(head))
 }
 
-// firstCells is the beginning of s in at most n cells, counted rune by rune as cellWidth does. A function that
-// counts by grapheme clusters gives another sum where a mark that takes a cell follows a character.
+// firstCells is the beginning of s in at most n cells, counted rune by rune as cellWidth does. A
+// function that counts by grapheme clusters gives another sum where a mark that takes a cell
+// follows a character.
 func firstCells(s string, n int) string {
 	for i, r := range s {
 		if n -= cellWidth(string(r)); n < 0 {
@@ -121,7 +122,8 @@ func firstCells(s string, n int) string {
 	return s
 }
 
-// lastCells is the end of s in at most n cells. It does not begin with a mark, which would stand on what is before it.
+// lastCells is the end of s in at most n cells. It does not begin with a mark, which would stand on
+// what is before it.
 func lastCells(s string, n int) string {
 	at := len(s)
 	for at > 0 {

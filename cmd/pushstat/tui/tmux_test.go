@@ -284,7 +284,8 @@ func TestTerminalIsRestored(t *testing.T) {
 	}
 }
 
-// TestStopAndGoOn stops the screens in every way there is. The shell has the terminal as it was, and after fg the keys work.
+// TestStopAndGoOn stops the screens in every way there is. The shell has the terminal as it was,
+// and after fg the keys work.
 func TestStopAndGoOn(t *testing.T) {
 	d := newDaemon(t)
 	for _, tt := range []struct {
@@ -293,7 +294,10 @@ func TestStopAndGoOn(t *testing.T) {
 	}{
 		{"ctrl-z", func(p *pane, _ int) { p.keys("C-z") }},
 		{"SIGTSTP", func(_ *pane, pid int) { syscall.Kill(pid, syscall.SIGTSTP) }},
-		{"SIGTSTP twice", func(_ *pane, pid int) { syscall.Kill(pid, syscall.SIGTSTP); syscall.Kill(pid, syscall.SIGTSTP) }},
+		{"SIGTSTP twice", func(_ *pane, pid int) {
+			syscall.Kill(pid, syscall.SIGTSTP)
+			syscall.Kill(pid, syscall.SIGTSTP)
+		}},
 		{"SIGTSTP to the group", func(_ *pane, pid int) { syscall.Kill(-pid, syscall.SIGTSTP) }},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -401,7 +405,8 @@ func TestScreensUnderTmux(t *testing.T) {
 	p.wait("MESSAGES", "q quit")
 }
 
-// TestEventsAfterTheirKindIsChanged: the subscription of the new kind lives on when the end of the old one comes to pushd late.
+// TestEventsAfterTheirKindIsChanged: the subscription of the new kind lives on when the end of the
+// old one comes to pushd late.
 func TestEventsAfterTheirKindIsChanged(t *testing.T) {
 	d := newDaemon(t)
 	p := newPane(t, 100, 30)
