@@ -115,6 +115,7 @@ func (e *effective) settings() []setting {
 		text("header-timeout", durationText(e.HeaderTimeout)),
 		text("idle-timeout", durationText(e.IdleTimeout)),
 		text("stream-keep-alive", durationText(e.StreamKeepAlive)),
+		flagged("stream-opening", e.StreamOpening),
 		text("ws-ping", durationText(e.WSPing)),
 		texts("ws-protocol", e.WSProtocols),
 		size("max-queued", int64(e.MaxQueued)),

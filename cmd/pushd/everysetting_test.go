@@ -75,6 +75,7 @@ var everySetting = []struct {
 	{"header-timeout", "3s", `"3s"`, func(o server.Options) any { return o.HeaderTimeout }, 3 * time.Second},
 	{"idle-timeout", "4s", `"4s"`, func(o server.Options) any { return o.IdleTimeout }, 4 * time.Second},
 	{"ws-ping", "5s", `"5s"`, func(o server.Options) any { return o.WSPing }, 5 * time.Second},
+	{"stream-opening", "true", `true`, func(o server.Options) any { return o.StreamOpening }, true},
 	{"ws-protocol", "chat", `["chat"]`, func(o server.Options) any { return o.WSProtocols[0] }, "chat"},
 	{"stream-keep-alive", "5s", `"5s"`, func(o server.Options) any { return o.StreamKeepAlive }, 5 * time.Second},
 	{"max-queued", "1MiB", `1048576`, func(o server.Options) any { return o.MaxQueued }, 1 << 20},

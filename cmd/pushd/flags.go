@@ -131,6 +131,7 @@ func settingFlags(d server.Options) []cli.Flag {
 		durationFlag("header-timeout", d.HeaderTimeout, "for a whole request head to arrive"),
 		durationFlag("idle-timeout", d.IdleTimeout, "between requests of one connection"),
 		durationFlag("stream-keep-alive", d.StreamKeepAlive, "after which a quiet stream gets a keep-alive"),
+		boolFlag("stream-opening", "begin raw streams with the event \"stream open\", as load clients may expect; a request says it by opening=1 or 0"),
 		durationFlag("ws-ping", d.WSPing, "after which a quiet WebSocket gets a ping, whose answer is not waited for"),
 		stringsFlag("ws-protocol", nil, "serve the WebSocket subprotocol `NAME`, the preferred one first; without any the first that a client offers is chosen (repeatable)"),
 		sizeFlag("max-queued", int64(d.MaxQueued), "`SIZE` of what waits for one slow client", ""),

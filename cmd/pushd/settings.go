@@ -83,6 +83,7 @@ func (cfg *config) effective(c *cli.Context) (*effective, error) {
 	e.HeaderTimeout = r.duration("header-timeout", 10*time.Millisecond, day)
 	e.IdleTimeout = r.duration("idle-timeout", 10*time.Millisecond, day)
 	e.StreamKeepAlive = r.duration("stream-keep-alive", 100*time.Millisecond, day)
+	e.StreamOpening = c.Bool("stream-opening")
 	e.WSPing = r.duration("ws-ping", 100*time.Millisecond, day)
 	e.MaxQueued = int(r.size("max-queued", 1<<10, 1<<30))
 	e.QueueMemory = r.size("queue-memory", 1<<10, 1<<50)

@@ -81,8 +81,11 @@ func (f *fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	f.subs[name] = append(f.subs[name], sub)
 	f.mu.Unlock()
 	opening := "event: message\ndata: stream open\n\n"
-	if r.URL.Path == "/events" {
+	switch {
+	case r.URL.Path == "/events":
 		opening = ":\n\nretry: 2500\n\n"
+	case r.URL.Query().Get("opening") != "1": // as pushd, a stream begins with what is published
+		opening = ":\n\n:\n\n"
 	}
 	w.Header().Set("Content-Type", "text/event-stream")
 	// The front of the opening comes alone, as any bytes may.

@@ -143,6 +143,15 @@ func (t Transport) opening() string {
 	return "\nretry: "
 }
 
+// query is what a request begins its parameters with. A pushd whose streams always have an opening takes
+// no notice of it.
+func (t Transport) query() string {
+	if t == Stream {
+		return "?opening=1&"
+	}
+	return "?"
+}
+
 // channel is the name of channel i.
 func channel(i int) string { return string(appendChannel(nil, i)) }
 

@@ -144,7 +144,8 @@ func (s *subscribers) target(index int) netip.AddrPort {
 // does, and pushd then finds the request when it accepts.
 func (s *subscribers) request(c uint32, index int) {
 	s.buf = append(append(s.buf[:0], "GET /"...), s.job.Transport...)
-	s.buf = appendChannel(append(s.buf, "?channel="...), index%s.job.Channels)
+	s.buf = append(append(s.buf, s.job.Transport.query()...), "channel="...)
+	s.buf = appendChannel(s.buf, index%s.job.Channels)
 	s.buf = s.target(index).AppendTo(append(s.buf, " HTTP/1.1\r\nHost: "...))
 	s.buf = append(s.buf, "\r\nAccept: text/event-stream\r\n\r\n"...)
 	s.loop.Send(c, s.buf)

@@ -19,8 +19,6 @@ import (
 	"holdfast/pkg/wire"
 )
 
-const streamOpening = "event: message\ndata: stream open\n\n"
-
 func listConnections(t *testing.T, c *client.Conn, q stats.ConnectionQuery) *stats.ConnectionList {
 	t.Helper()
 	if q.Top == 0 {
@@ -38,9 +36,9 @@ func TestConnectionsAreListedFilteredAndDescribed(t *testing.T) {
 	defer s.Shutdown()
 	defer ctl.Close()
 	for i := range 30 {
-		open(t, s.addr(), fmt.Sprintf("/stream?channel=c%d", i%3), streamOpening)
+		open(t, s.addr(), fmt.Sprintf("/stream?channel=c%d", i%3), "")
 	}
-	open(t, s.addr(), "/stream?channel=c0&channel=x&channel=y&channel=z", streamOpening)
+	open(t, s.addr(), "/stream?channel=c0&channel=x&channel=y&channel=z", "")
 	nc, err := net.Dial("tcp", s.addr())
 	if err != nil {
 		t.Fatal(err)
@@ -119,7 +117,7 @@ func TestCloseEndsConnectionsInOrder(t *testing.T) {
 	s, ctl := startServer(t, func(o *Options) { o.Loops = 1 })
 	defer s.Shutdown()
 	defer ctl.Close()
-	r := open(t, s.addr(), "/stream?channel=a", streamOpening)
+	r := open(t, s.addr(), "/stream?channel=a", "")
 	old := listConnections(t, ctl, stats.ConnectionQuery{}).Connections[0]
 	closing := stats.CloseQuery{IDs: []string{old.ID, old.ID}}
 	if n, err := ctl.CloseConnections(t.Context(), closing); n != 1 || err != nil {
@@ -129,7 +127,7 @@ func TestCloseEndsConnectionsInOrder(t *testing.T) {
 		t.Errorf("the stream ended with %q, %v, want the end of its body", rest, err)
 	}
 	eventually(t, "the connection is gone", func() bool { return s.plane.limit.Connections() <= 1 })
-	open(t, s.addr(), "/stream?channel=a", streamOpening)
+	open(t, s.addr(), "/stream?channel=a", "")
 	if now := listConnections(t, ctl, stats.ConnectionQuery{Filter: stats.ConnectionFilter{Kind: "stream"}}).Connections; len(now) != 1 || now[0].ID == old.ID {
 		t.Errorf("the next connection: %+v, want one with another id than %s", now, old.ID)
 	}
@@ -147,9 +145,9 @@ func TestCloseOfAChannelTakesItsSubscribersOnly(t *testing.T) {
 	defer ctl.Close()
 	var readers []*bufio.Reader
 	for range 150 {
-		readers = append(readers, open(t, s.addr(), "/stream?channel=a&channel=b", streamOpening))
+		readers = append(readers, open(t, s.addr(), "/stream?channel=a&channel=b", ""))
 	}
-	open(t, s.addr(), "/stream?channel=b", streamOpening)
+	open(t, s.addr(), "/stream?channel=b", "")
 	poller := dialPoller(t, s.addr())
 	poller.ask("GET /poll?channel=a HTTP/1.1\r\nHost: x\r\n\r\n")
 	eventually(t, "the poll is held", func() bool { return s.Snapshot().Connections.Poll == 1 })
@@ -176,9 +174,9 @@ func TestChannelsBySubscribersAndByRate(t *testing.T) {
 	defer s.Shutdown()
 	defer ctl.Close()
 	for i := range 20 {
-		open(t, s.addr(), fmt.Sprintf("/stream?channel=big&channel=own%02d", i), streamOpening)
+		open(t, s.addr(), fmt.Sprintf("/stream?channel=big&channel=own%02d", i), "")
 	}
-	open(t, s.addr(), "/stream?channel=busy", streamOpening)
+	open(t, s.addr(), "/stream?channel=busy", "")
 	list, err := ctl.Channels(t.Context(), stats.ChannelQuery{Top: 3})
 	if err != nil || list.Matched != 22 || len(list.Channels) != 3 || list.Channels[0] != (stats.ChannelInfo{Name: "big", Subscribers: 20}) || list.Channels[1].Subscribers != 1 {
 		t.Errorf("by subscribers: %+v, %v", list, err)

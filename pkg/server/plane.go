@@ -91,7 +91,7 @@ func (p *plane) clientOptions() session.Options {
 		Log: o.Log, MaxHeader: o.MaxHeader, HeaderTimeout: o.HeaderTimeout, IdleTimeout: o.IdleTimeout,
 		StreamKeepAlive: o.StreamKeepAlive, WSPing: o.WSPing, MaxMessage: o.MaxMessage,
 		MaxChannels: o.MaxSubscriptions, MaxReplay: o.MaxQueued, WSProtocols: o.WSProtocols,
-		Trouble: p.pulse.trouble,
+		Trouble: p.pulse.trouble, StreamOpening: o.StreamOpening,
 		Origins: o.AllowOrigin, Trusted: o.TrustedProxies, Connections: p.limit.Connections, Feed: p.feed,
 	}
 	if o.MaxPerAddress > 0 {

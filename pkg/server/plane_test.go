@@ -89,8 +89,8 @@ func want(t testing.TB, r *bufio.Reader, text string) {
 
 func TestPublishedItemReachesHeldConnections(t *testing.T) {
 	p, addr := startPlane(t, nil)
-	s1 := open(t, addr, "/stream?channel=a", "event: message\ndata: stream open\n\n")
-	s2 := open(t, addr, "/stream?topic=a&channel=b", "event: message\ndata: stream open\n\n")
+	s1 := open(t, addr, "/stream?channel=a", "")
+	s2 := open(t, addr, "/stream?topic=a&channel=b", "")
 	e1 := open(t, addr, "/events?channel=a", ":\n\nretry: ")
 	if line, err := e1.ReadString('\n'); err != nil || strings.Trim(line, "0123456789") != "\n" {
 		t.Errorf("retry = %q, %v, want a number", line, err)

@@ -65,7 +65,7 @@ func TestShutdownEndsStreamsInOrderAndLeavesNothing(t *testing.T) {
 	s, ctl := startServer(t, nil)
 	var streams []*bufio.Reader
 	for i := range 200 {
-		streams = append(streams, open(t, s.addr(), fmt.Sprintf("/stream?channel=c%d", i%7), "event: message\ndata: stream open\n\n"))
+		streams = append(streams, open(t, s.addr(), fmt.Sprintf("/stream?channel=c%d", i%7), ""))
 	}
 	held := runtime.NumGoroutine()
 	snap, err := ctl.Stats(context.Background())
@@ -143,7 +143,7 @@ func TestClientThatNeverReads(t *testing.T) {
 			defer s.Shutdown()
 			defer ctl.Close()
 			stuck(t, s.addr(), "/stream?channel=a")
-			neighbour := open(t, s.addr(), "/stream?channel=a", "event: message\ndata: stream open\n\n")
+			neighbour := open(t, s.addr(), "/stream?channel=a", "")
 			eventually(t, "both are held", func() bool { return s.Snapshot().Connections.Stream == 2 })
 			content := strings.Repeat("x", 32<<10)
 			items := 0

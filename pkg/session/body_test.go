@@ -84,3 +84,18 @@ func TestRoutesOfEscapedPaths(t *testing.T) {
 		}
 	}
 }
+
+// The daemon's option is the default of the request's.
+func TestStreamOpeningOfTheDaemon(t *testing.T) {
+	opts := testOptions
+	opts.StreamOpening = true
+	for query, want := range map[string]string{
+		"": "22\r\n" + streamOpen + "\r\n", "&opening=1": "22\r\n" + streamOpen + "\r\n", "&opening=0": "",
+	} {
+		f := newFakeWith(t, opts)
+		_, c := f.request("GET /stream?channel=a" + query + host)
+		if got := steady(c.out.String()); got != holdHead+chunk+want {
+			t.Errorf("%q: answer %q, want %q behind the head", query, got, want)
+		}
+	}
+}

@@ -70,6 +70,7 @@ type Options struct {
 	HeaderTimeout   time.Duration // for the whole head
 	IdleTimeout     time.Duration // between requests
 	StreamKeepAlive time.Duration // between writes on a held stream
+	StreamOpening   bool          // raw streams begin with an event, unless the request says otherwise
 	WSPing          time.Duration // between writes on a WebSocket
 	WSProtocols     []string      // subprotocols, the preferred one first; empty: the first that is offered
 	MaxMessage      int           // bytes of a message that a WebSocket client sends

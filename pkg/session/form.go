@@ -36,7 +36,7 @@ const (
 type hold struct {
 	kind      stats.Kind
 	chunked   bool
-	opening   []byte // follows the head
+	opening   []byte // follows the head of a raw stream, where it is asked for
 	keepAlive []byte
 	last      []byte // ends the body
 	fields    string // of a poll's answer
@@ -91,7 +91,8 @@ func gapForm(f form) form {
 	return f + numPolls/2
 }
 
-// streamOpen is the first event of a raw stream, as in the published Pushpin set-up for a million connections.
+// streamOpen is what begins a raw stream that asks for an opening: the event that the backend of the published Pushpin
+// set-up for a million connections sends. Load clients wait for it.
 const streamOpen = "event: message\ndata: stream open\n\n"
 
 // encoders returns the encoder of each form. They share the scratch buffer of c.

@@ -21,6 +21,7 @@ type query struct {
 	channels [][]byte
 	timeout  []byte // of a poll, in seconds
 	token    []byte
+	opening  bool   // a raw stream begins with an event
 	lastID   []byte // the parameter last-id; nil without one
 	eventID  []byte // the parameter lastEventId
 	from     hub.From
@@ -34,7 +35,7 @@ var errNoChannel = errors.New("missing parameter: channel")
 // clients send when they come back; else the parameter lastEventId, which those add that cannot set fields; else
 // last-id, which a page wrote into its URL. Of a repeated parameter the last one counts. An empty one says nothing.
 func (c *Clients) parseQuery() error {
-	c.query = query{channels: c.query.channels[:0]}
+	c.query = query{channels: c.query.channels[:0], opening: c.opts.StreamOpening}
 	c.text = c.text[:0]
 	for rest := c.req.Query; len(rest) > 0; {
 		var key, value []byte
@@ -71,7 +72,7 @@ func (c *Clients) parameterName(key []byte) string {
 		}
 		c.text, key = text[:start], text[start:] // the value may take its place
 	}
-	for _, name := range [...]string{"channel", "topic", "last", "timeout", "token"} {
+	for _, name := range [...]string{"channel", "topic", "last", "timeout", "token", "opening"} {
 		if string(key) == name {
 			return name
 		}
@@ -127,6 +128,13 @@ func (c *Clients) parameter(name string, raw []byte) error {
 	case "lastEventId":
 		if len(value) > 0 {
 			c.query.eventID = value
+		}
+	case "opening":
+		switch string(value) {
+		case "0", "1":
+			c.query.opening = value[0] == '1'
+		default:
+			return errors.New("0 or 1 is allowed")
 		}
 	case "timeout":
 		c.query.timeout = value

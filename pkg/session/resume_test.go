@@ -101,8 +101,8 @@ func TestResume(t *testing.T) {
 		"of two the last":        {"GET /events?channel=a&lastEventId=i1&last_event_id=i3" + host, event("i4", "d")},
 		"an empty one is none":   {"GET /events?channel=a&last-id=i3&lastEventId=" + host, event("i4", "d")},
 		"empty id":               {"GET /events?channel=a&last-id=" + host, ""},
-		"stream":                 {"GET /stream?channel=a&last-id=i2 HTTP/1.0\r\n\r\n", streamOpen + "cd"},
-		"stream with a gap":      {"GET /stream?channel=a&last-id=x HTTP/1.0\r\n\r\n", streamOpen + gap("x") + "bcd" + position},
+		"stream":                 {"GET /stream?channel=a&last-id=i2 HTTP/1.0\r\n\r\n", "cd"},
+		"stream with a gap":      {"GET /stream?channel=a&last-id=x HTTP/1.0\r\n\r\n", gap("x") + "bcd" + position},
 		"WebSocket":              {"GET /ws?channel=a&last-id=i2" + upgrade, "\x81\x01c\x81\x01d"},
 		"WebSocket with a gap":   {"GET /ws?channel=a&last-id=x" + upgrade, "\x81\x1d" + `{"event":"gap","last-id":"x"}` + "\x81\x01b\x81\x01c\x81\x01d\x81\x24" + at},
 	} {
