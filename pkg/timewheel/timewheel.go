@@ -20,19 +20,20 @@ type Node struct {
 // Armed reports whether the slot waits for a deadline.
 func (n *Node) Armed() bool { return n.due != 0 }
 
-const (
-	buckets = 2048
-	// firing stands in due while a node waits in the list of those whose time has come.
-	firing = ^Tick(0)
-)
+const buckets = 2048
+
+// looksPerCall is how many slots Advance looks at for each that it may call for. Those of other turns of the
+// wheel stand in the same buckets.
+const looksPerCall = 8
 
 // Wheel holds the deadlines of one loop's slots.
 type Wheel struct {
 	node     func(id uint32) *Node
 	heads    [buckets]uint32
 	occupied [buckets / 64]uint64
-	now      Tick   // ticks up to here are done
-	fired    uint32 // head of the list of slots taken off the wheel and not yet told; its links are the same ones
+	now      Tick   // the time as Advance was told last
+	done     Tick   // the buckets of ticks up to here have been taken off
+	taken    uint32 // head of the list of those taken off last: slots that are not yet told, or put back
 }
 
 // New returns a wheel that begins at tick 0. node gives the Node of a slot; slot numbers are not 0.
@@ -41,15 +42,12 @@ func New(node func(id uint32) *Node) *Wheel { return &Wheel{node: node} }
 // Arm sets the slot's deadline to due, in place of any that it had. A due that is past comes with the next tick.
 func (w *Wheel) Arm(id uint32, due Tick) {
 	n := w.node(id)
-	w.unlink(n)
-	n.due = max(due, w.now+1)
-	b := n.due % buckets
-	w.push(&w.heads[b], id, n)
-	w.occupied[b/64] |= 1 << (b % 64)
+	w.unlink(id, n)
+	w.put(id, n, max(due, w.now+1))
 }
 
 // Disarm takes the slot's deadline away, if it has one.
-func (w *Wheel) Disarm(id uint32) { w.unlink(w.node(id)) }
+func (w *Wheel) Disarm(id uint32) { w.unlink(id, w.node(id)) }
 
 func (w *Wheel) push(head *uint32, id uint32, n *Node) {
 	n.next, n.prev = *head, 0
@@ -59,16 +57,15 @@ func (w *Wheel) push(head *uint32, id uint32, n *Node) {
 	*head = id
 }
 
-func (w *Wheel) unlink(n *Node) {
+func (w *Wheel) unlink(id uint32, n *Node) {
 	if n.due == 0 {
 		return
 	}
-	b := n.due % buckets
-	switch {
+	switch b := n.due % buckets; {
 	case n.prev != 0:
 		w.node(n.prev).next = n.next
-	case n.due == firing:
-		w.fired = n.next
+	case w.taken == id:
+		w.taken = n.next
 	default:
 		w.heads[b] = n.next
 		if n.next == 0 {
@@ -81,43 +78,55 @@ func (w *Wheel) unlink(n *Node) {
 	*n = Node{}
 }
 
-// Advance moves the wheel to now and calls fn for slots whose deadline has come, each disarmed first, at most limit of
-// them. It reports whether more are waiting, for another call. fn may arm and disarm any slot.
+// Advance moves the wheel to now and calls fn for slots whose deadline has come, each disarmed first, at
+// most limit of them, and looks at a multiple of that at most. It reports whether more are waiting, for
+// another call. fn may arm and disarm any slot.
 func (w *Wheel) Advance(now Tick, limit int, fn func(id uint32)) (more bool) {
-	w.collect(now)
-	for ; w.fired != 0 && limit > 0; limit-- {
-		id := w.fired
-		w.unlink(w.node(id))
-		fn(id)
-	}
-	return w.fired != 0
-}
-
-// collect moves every slot due by now from the wheel to the fired list.
-func (w *Wheel) collect(now Tick) {
-	if now <= w.now {
-		return
-	}
-	for i := range min(uint32(now-w.now), buckets) {
-		b := (w.now + 1 + Tick(i)) % buckets
-		for id := w.heads[b]; id != 0; {
-			n := w.node(id)
-			next := n.next
-			if n.due <= now {
-				w.unlink(n)
-				n.due = firing
-				w.push(&w.fired, id, n)
-			}
-			id = next
+	if now > w.now {
+		w.now = now
+		if now-w.done > buckets { // one turn passes all buckets
+			w.done = now - buckets
 		}
 	}
-	w.now = now
+	for looks := limit * looksPerCall; looks > 0 && limit > 0; looks-- {
+		for w.taken == 0 {
+			if w.done == w.now {
+				return false
+			}
+			w.done++
+			w.takeOff(w.done % buckets)
+		}
+		id := w.taken
+		n := w.node(id)
+		due := n.due
+		if w.unlink(id, n); due > w.now {
+			w.put(id, n, due)
+			continue
+		}
+		limit--
+		fn(id)
+	}
+	return w.taken != 0 || w.done != w.now
+}
+
+// takeOff makes a bucket's list that of the slots taken off, whatever its length.
+func (w *Wheel) takeOff(b Tick) {
+	w.taken, w.heads[b] = w.heads[b], 0
+	w.occupied[b/64] &^= 1 << (b % 64)
+}
+
+// put arms a slot that is not.
+func (w *Wheel) put(id uint32, n *Node, due Tick) {
+	n.due = due
+	b := due % buckets
+	w.push(&w.heads[b], id, n)
+	w.occupied[b/64] |= 1 << (b % 64)
 }
 
 // Next returns the tick at which Advance should be called next. It reports false when no slot is armed. The tick may be
 // early, when the only deadlines are more than a turn of the wheel away.
 func (w *Wheel) Next() (Tick, bool) {
-	if w.fired != 0 {
+	if w.taken != 0 || w.done != w.now {
 		return w.now, true
 	}
 	start := uint32(w.now+1) % buckets

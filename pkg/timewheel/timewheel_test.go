@@ -2,7 +2,11 @@ package timewheel
 
 import (
 	"math/rand/v2"
+	"runtime"
+	"syscall"
 	"testing"
+	"time"
+	"unsafe"
 )
 
 func newWheel(n int) (*Wheel, []Node) {
@@ -106,4 +110,113 @@ func BenchmarkArm(b *testing.B) {
 		w.Arm(1+i%10_000, Tick(1+i%1500))
 		i++
 	}
+}
+
+// One call looks at a bounded number of slots, however many are due at the same time or stand in the same
+// bucket, and all are told in the end.
+func TestAdvanceIsBounded(t *testing.T) {
+	const slots, limit = 100_000, 100
+	for name, due := range map[string]Tick{"all due": 5, "none due for another turn": 5 + buckets} {
+		nodes := make([]Node, slots+1)
+		looks := 0
+		w := New(func(id uint32) *Node { looks++; return &nodes[id] })
+		for id := range uint32(slots) {
+			w.Arm(1+id, due)
+		}
+		told, calls := 0, 0
+		advance := func(now Tick) {
+			for more := true; more; calls++ {
+				looks = 0
+				before := told
+				more = w.Advance(now, limit, func(uint32) { told++ })
+				if told-before > limit || looks > 4*limit*looksPerCall {
+					t.Fatalf("%s: a call told %d and looked %d times, want at most %d and %d",
+						name, told-before, looks, limit, 4*limit*looksPerCall)
+				}
+			}
+		}
+		if advance(5); (told == slots) != (due == 5) {
+			t.Errorf("%s: %d of %d told at 5", name, told, slots)
+		}
+		if advance(due); told != slots {
+			t.Errorf("%s: %d of %d told in the end", name, told, slots)
+		}
+		if next, ok := w.Next(); ok {
+			t.Errorf("%s: Next = %d with nothing armed", name, next)
+		}
+	}
+}
+
+// What is armed and disarmed while the slots of a tick are told over several calls neither gets lost nor
+// comes twice.
+func TestArmBetweenCalls(t *testing.T) {
+	w, nodes := newWheel(1000)
+	for id := uint32(1); id <= 500; id++ {
+		w.Arm(id, 5)
+	}
+	told := map[uint32]int{}
+	fn := func(id uint32) { told[id]++ }
+	w.Advance(5, 10, fn)
+	for id := uint32(1); id <= 500; id += 2 {
+		if nodes[id].Armed() {
+			w.Disarm(id)
+		}
+		w.Arm(id+500, 5+buckets) // the same bucket
+		w.Arm(id+501, 1)         // past: with the next tick
+	}
+	for w.Advance(5, 10, fn) {
+	}
+	for id := uint32(2); id <= 500; id += 2 {
+		if told[id] != 1 {
+			t.Errorf("slot %d told %d times at 5, want once", id, told[id])
+		}
+	}
+	for w.Advance(6, 10, fn) {
+	}
+	for id := uint32(502); id <= 1000; id += 2 {
+		if told[id] != 1 {
+			t.Errorf("slot %d told %d times at 6, want once", id, told[id])
+		}
+	}
+	for w.Advance(5+buckets, 10, fn) {
+	}
+	for id := uint32(501); id <= 1000; id++ {
+		if told[id] != 1 {
+			t.Errorf("slot %d told %d times in the end, want once", id, told[id])
+		}
+	}
+}
+
+// BenchmarkAdvance is one call of Advance in a tick in which a million slots are due, and the longest one.
+func BenchmarkAdvance(b *testing.B) {
+	const slots = 1_000_000
+	w, _ := newWheel(slots)
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	longest, more, now := time.Duration(0), false, Tick(0)
+	for b.Loop() {
+		if !more {
+			b.StopTimer()
+			now += 10
+			for id := range uint32(slots) {
+				w.Arm(1+id, now)
+			}
+			b.StartTimer()
+		}
+		began := cpu(b)
+		more = w.Advance(now, 256, func(uint32) {})
+		longest = max(longest, cpu(b)-began)
+	}
+	b.ReportMetric(float64(longest.Microseconds()), "us-longest")
+}
+
+// cpu returns the processor time of this thread: what others do on the machine does not count.
+func cpu(b *testing.B) time.Duration {
+	const threadCPU = 3 // CLOCK_THREAD_CPUTIME_ID
+	var ts syscall.Timespec
+	_, _, errno := syscall.RawSyscall(syscall.SYS_CLOCK_GETTIME, threadCPU, uintptr(unsafe.Pointer(&ts)), 0)
+	if errno != 0 {
+		b.Fatal(errno)
+	}
+	return time.Duration(ts.Nano())
 }
