@@ -186,7 +186,7 @@ func (d *Directory) enter(name []byte, loop int) (channel, bool) {
 	s, i := d.shard(maphash.Bytes(d.seed, name))
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	id, ok := s.ids.m[string(name)] // no copy of name, when it is there
+	id, ok := getBytes(&s.ids, name)
 	if !ok {
 		if !d.count() {
 			return channel{}, false
@@ -243,37 +243,4 @@ func (d *Directory) exit(number uint32, loop int) {
 		s.recs.Free(id)
 		d.channels.Add(-1)
 	}
-}
-
-// compactMap is a map that gives its memory back: it is built anew when it has shrunk to a quarter of its peak.
-type compactMap[K comparable, V any] struct {
-	m    map[K]V
-	peak int
-}
-
-const compactMin = 128 // a smaller map is not worth it
-
-func (c *compactMap[K, V]) get(k K) (V, bool) {
-	v, ok := c.m[k]
-	return v, ok
-}
-
-func (c *compactMap[K, V]) set(k K, v V) {
-	if c.m == nil {
-		c.m = map[K]V{}
-	}
-	c.m[k] = v
-	c.peak = max(c.peak, len(c.m))
-}
-
-func (c *compactMap[K, V]) delete(k K) {
-	delete(c.m, k)
-	if c.peak < compactMin || len(c.m) >= c.peak/4 {
-		return
-	}
-	m := make(map[K]V, len(c.m))
-	for k, v := range c.m {
-		m[k] = v
-	}
-	c.m, c.peak = m, len(m)
 }

@@ -241,7 +241,7 @@ func TestCompactMap(t *testing.T) {
 		}
 	}
 	if c.peak > 4*compactMin {
-		t.Errorf("peak = %d with %d left, want the map to be built anew", c.peak, len(c.m))
+		t.Errorf("peak = %d with %d left, want the map to be built anew", c.peak, c.len())
 	}
 	for i := range n {
 		if v, ok := c.get(i); ok != (i%100 == 0) || ok && v != -i {

@@ -183,17 +183,17 @@ func receivers(t testing.TB, done <-chan *Batch) []int {
 func checkEmpty(t testing.TB, dir *Directory, members ...*Members) {
 	t.Helper()
 	for i, m := range members {
-		if n := len(m.byChannel.m) + m.locals.Len() + m.groups.Len() + m.subs.Len() + m.walks.len() + len(m.late.m); n != 0 {
+		if n := m.byChannel.len() + m.locals.Len() + m.groups.Len() + m.subs.Len() + m.walks.len() + m.late.len(); n != 0 {
 			t.Errorf("loop %d keeps %d channels, %d locals, %d groups, %d subscriptions, %d walks, %d late groups; want none",
-				i, len(m.byChannel.m), m.locals.Len(), m.groups.Len(), m.subs.Len(), m.walks.len(), len(m.late.m))
+				i, m.byChannel.len(), m.locals.Len(), m.groups.Len(), m.subs.Len(), m.walks.len(), m.late.len())
 		}
 		if n := m.stats.Subscriptions.Load(); n != 0 {
 			t.Errorf("loop %d counts %d subscriptions, want 0", i, n)
 		}
 	}
 	for i := range dir.shards {
-		if s := &dir.shards[i]; len(s.ids.m) != 0 || s.recs.Len() != 0 {
-			t.Errorf("shard %d keeps %d names and %d records, want none", i, len(s.ids.m), s.recs.Len())
+		if s := &dir.shards[i]; s.ids.len() != 0 || s.recs.Len() != 0 {
+			t.Errorf("shard %d keeps %d names and %d records, want none", i, s.ids.len(), s.recs.Len())
 		}
 	}
 	if n := dir.Channels(); n != 0 {

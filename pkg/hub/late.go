@@ -9,7 +9,8 @@ func (m *Members) after(gi uint32, g *group) uint64 {
 	if !g.late {
 		return 0
 	}
-	return m.late.m[gi]
+	after, _ := m.late.get(gi)
+	return after
 }
 
 // mergeLate makes ordinary groups of the channel's late ones that get everything from the item
@@ -17,7 +18,7 @@ func (m *Members) after(gi uint32, g *group) uint64 {
 // way.
 func (m *Members) mergeLate(li uint32, seq uint64) {
 	l := m.locals.At(li)
-	if len(m.late.m) == 0 && !l.split {
+	if m.late.len() == 0 && !l.split {
 		return
 	}
 	l.split = false
@@ -32,7 +33,7 @@ func (m *Members) mergeLate(li uint32, seq uint64) {
 		g := m.groups.At(gi)
 		next, to := g.next, &ordinary[g.encoder]
 		switch {
-		case !g.late && *to == gi || g.late && m.late.m[gi] >= seq:
+		case !g.late && *to == gi || g.late && m.after(gi, g) >= seq:
 		case *to == 0:
 			g.late = false
 			m.late.delete(gi)

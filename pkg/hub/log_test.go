@@ -156,7 +156,10 @@ func TestForgotten(t *testing.T) {
 	k.loops[1].members.Leave(sub)
 	c := k.publish("c", "y")[0]
 
-	fillUntil(func() bool { return h.channels.At(h.names.m["a"]).items == 0 })
+	fillUntil(func() bool {
+		ci, _ := h.names.get("a")
+		return h.channels.At(ci).items == 0
+	})
 	k.want(a[1], "", false, "a") // by its mark
 	k.want(a[0], "", true, "a")
 	k.want(a[1], "m x", false, "a", "b", "mid")

@@ -141,12 +141,12 @@ func TestResumeWhileItemsAreUnderWay(t *testing.T) {
 				if got := strings.Join(strings.Fields(late+" "+k.got(0, k.conn)), " "); got != want {
 					t.Errorf("%s, encoder %d: who resumed after the sixth got %q, want %q", place.name, encoder, got, want)
 				}
-				if n := len(k.loops[0].members.late.m); n > 0 && !strings.Contains(place.name, "nobody") && !strings.Contains(place.name, "left") {
+				if n := k.loops[0].members.late.len(); n > 0 && !strings.Contains(place.name, "nobody") && !strings.Contains(place.name, "left") {
 					t.Errorf("%s: %d late groups are left when nothing is under way", place.name, n)
 				}
 				k.publish("a", "8 ") // at the latest then
 				k.loops[0].settle()
-				if n := len(k.loops[0].members.late.m); n != 0 {
+				if n := k.loops[0].members.late.len(); n != 0 {
 					t.Errorf("%s: %d late groups are left after another item", place.name, n)
 				}
 				k.loops[0].members.Leave(subs)
@@ -167,13 +167,13 @@ func TestLeavingALateGroup(t *testing.T) {
 		subs, _, _ := k.enter(0, 0, From{LastID: []byte(ids[0])}, "a")
 		late = append(late, subs)
 	}
-	if n := len(m.late.m); n != 1 {
+	if n := m.late.len(); n != 1 {
 		t.Errorf("%d late groups for three connections that resume at the same time, want 1", n)
 	}
 	for _, subs := range late {
 		m.Leave(subs)
 	}
-	if n := len(m.late.m); n != 0 {
+	if n := m.late.len(); n != 0 {
 		t.Errorf("%d late groups are left", n)
 	}
 	m.Leave(keep)
@@ -191,8 +191,8 @@ func TestResumeInAQuietChannelMakesNoGroup(t *testing.T) {
 	join(m, 1, []byte("busy"), 0, 0)
 	k.publish("busy", "x")
 	k.enter(0, 0, From{LastID: []byte(ids[0])}, "a")
-	if m.groups.Len() != 2 || len(m.late.m) != 0 {
-		t.Errorf("%d groups, %d of them late, want one for each channel", m.groups.Len(), len(m.late.m))
+	if m.groups.Len() != 2 || m.late.len() != 0 {
+		t.Errorf("%d groups, %d of them late, want one for each channel", m.groups.Len(), m.late.len())
 	}
 }
 
