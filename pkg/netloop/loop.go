@@ -16,17 +16,18 @@ import (
 )
 
 const (
-	batchEvents   = 128      // connection events taken from one epoll set in one batch
-	batchTasks    = 4096     // mailbox tasks taken in one batch
-	batchDue      = 256      // deadlines told in one batch
-	batchSheds    = 256      // connections closed in one batch because the memory for queues is used up
-	batchAccepts  = 64       // connections accepted from one listener in one batch
-	readBudget    = 8 << 10  // bytes read from one connection in one batch
-	heldUnread    = 32 << 10 // bytes that the client of a held connection may send while it is paused
-	tickLength    = 50 * time.Millisecond
-	lingerTime    = 2 * time.Second // for a client that has all bytes to close
-	takeTime      = 5 * time.Second // in which a client has to go on taking the last bytes
-	acceptRecheck = time.Second     // how long a pause in accepting lasts when nobody of this loop leaves
+	batchEvents     = 128      // connection events taken from one epoll set in one batch
+	batchTasks      = 4096     // mailbox tasks taken in one batch
+	batchDue        = 256      // deadlines told in one batch
+	batchSheds      = 256      // connections closed in one batch because the memory for queues is used up
+	batchShedPieces = 1 << 15  // pieces of their queues
+	batchAccepts    = 64       // connections accepted from one listener in one batch
+	readBudget      = 8 << 10  // bytes read from one connection in one batch
+	heldUnread      = 32 << 10 // bytes that the client of a held connection may send while it is paused
+	tickLength      = 50 * time.Millisecond
+	lingerTime      = 2 * time.Second // for a client that has all bytes to close
+	takeTime        = 5 * time.Second // in which a client has to go on taking the last bytes
+	acceptRecheck   = time.Second     // how long a pause in accepting lasts when nobody of this loop leaves
 )
 
 // Task is what other goroutines give to a loop: a pointer to a struct that the Handler knows.

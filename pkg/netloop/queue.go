@@ -1,11 +1,13 @@
 package netloop
 
 import (
+	"math/bits"
 	"slices"
 	"sync/atomic"
 
 	"holdfast/pkg/slab"
 	"holdfast/pkg/stats"
+	"holdfast/pkg/timewheel"
 )
 
 // Budget is the memory that the queues of all loops of a daemon may take. It is safe for all goroutines.
@@ -31,12 +33,30 @@ type queues struct {
 	shared map[uint64]*block // blocks that are queued somewhere, by key
 	budget *Budget
 	used   int64 // bytes of the budget
+
+	longest [classes]uint32 // first queue of each class
+	top     int             // no class above it has a queue
 }
 
 // queue is what waits for one connection, first to send first.
 type queue struct {
-	pieces []piece
-	cost   int // unsent bytes and pieceCost for each piece
+	pieces     []piece
+	cost       int            // unsent bytes and pieceCost for each piece
+	conn       uint32         // whose it is
+	since      timewheel.Tick // when it began
+	prev, next uint32         // queues of its class
+	class      uint16         // of its cost; 0: it stands in no list
+	empty      uint8          // tries to write of it in a row that the socket took nothing of
+}
+
+// classes is the number of classes of queues by cost, four for each power of two: of two queues of a class
+// the longer is at most a quarter longer.
+const classes = 4*64 + 4
+
+// classOf returns the class of a cost, which is not 0 and therefore at least pieceCost.
+func classOf(cost int) uint16 {
+	n := bits.Len(uint(cost))
+	return uint16(4*n + cost>>(n-3)&3)
 }
 
 // piece is a block from off on.
@@ -87,9 +107,12 @@ func (q *queues) share(key uint64, b []byte) *block {
 	return blk
 }
 
-func (q *queues) add(id *uint32, blk *block, off int, st *stats.Loop) {
+// add has a block from off on wait in the queue *id of the connection c, which it makes when there is none.
+func (q *queues) add(c uint32, id *uint32, blk *block, off int, now timewheel.Tick, st *stats.Loop) {
 	if *id == 0 {
-		*id, _ = q.all.Alloc()
+		var qu *queue
+		*id, qu = q.all.Alloc()
+		qu.conn, qu.since = c, now
 	}
 	n := pieceCost
 	if blk.refs++; blk.refs == 1 {
@@ -99,6 +122,46 @@ func (q *queues) add(id *uint32, blk *block, off int, st *stats.Loop) {
 	qu := q.all.At(*id)
 	qu.pieces = append(qu.pieces, piece{blk, off})
 	q.charge(qu, len(blk.bytes)-off+pieceCost, st)
+	q.sort(*id, qu)
+}
+
+// sort puts a queue whose cost has changed into the list of its class.
+func (q *queues) sort(id uint32, qu *queue) {
+	class := classOf(qu.cost)
+	if class == qu.class {
+		return
+	}
+	q.unlist(id, qu)
+	qu.class, qu.next = class, q.longest[class]
+	if qu.next != 0 {
+		q.all.At(qu.next).prev = id
+	}
+	q.longest[class] = id
+	q.top = max(q.top, int(class))
+}
+
+// unlist takes a queue out of the list of its class.
+func (q *queues) unlist(id uint32, qu *queue) {
+	switch {
+	case qu.prev != 0:
+		q.all.At(qu.prev).next = qu.next
+	case qu.class != 0:
+		q.longest[qu.class] = qu.next
+	}
+	if qu.next != 0 {
+		q.all.At(qu.next).prev = qu.prev
+	}
+	qu.prev, qu.next, qu.class = 0, 0, 0
+}
+
+// first returns a queue of the highest class that has one, nil when there is none.
+func (q *queues) first() *queue {
+	for ; q.top > 0; q.top-- {
+		if id := q.longest[q.top]; id != 0 {
+			return q.all.At(id)
+		}
+	}
+	return nil
 }
 
 func (q *queues) charge(qu *queue, n int, st *stats.Loop) {
@@ -154,11 +217,13 @@ func (q *queues) advance(id *uint32, n int, st *stats.Loop) {
 		p.block = nil
 	}
 	if done == len(qu.pieces) {
+		q.unlist(*id, qu)
 		q.all.Free(*id)
 		*id = 0
 		return
 	}
 	qu.pieces = qu.pieces[done:]
+	q.sort(*id, qu)
 }
 
 // drop forgets the queue and all that is in it.
@@ -171,6 +236,7 @@ func (q *queues) drop(id *uint32, st *stats.Loop) {
 	for _, p := range qu.pieces {
 		q.release(p.block)
 	}
+	q.unlist(*id, qu)
 	q.all.Free(*id)
 	*id = 0
 }

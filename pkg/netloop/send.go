@@ -1,7 +1,6 @@
 package netloop
 
 import (
-	"cmp"
 	"runtime"
 	"slices"
 
@@ -25,7 +24,7 @@ func (l *Loop) Send(c uint32, b []byte) {
 		l.close(c, stats.CloseSlow)
 		return
 	}
-	l.queues.add(&s.queue, &block{bytes: slices.Clone(rest)}, 0, l.stats)
+	l.queues.add(c, &s.queue, &block{bytes: slices.Clone(rest)}, 0, l.now, l.stats)
 	s.lastWrite = l.now
 }
 
@@ -71,7 +70,7 @@ func (l *Loop) keep(c uint32, s *slot, key uint64, b []byte, off int) bool {
 		}
 		return false
 	}
-	l.queues.add(&s.queue, l.queues.share(key, b), off, l.stats)
+	l.queues.add(c, &s.queue, l.queues.share(key, b), off, l.now, l.stats)
 	s.lastWrite = l.now
 	return true
 }
@@ -125,29 +124,23 @@ func (l *Loop) flush(c uint32, s *slot) {
 	l.handler.Drained(c)
 }
 
-// shed closes connections with the longest queues, a bounded number of them in one batch, until the daemon is within its
-// budget again, or this loop within its share of it: the clients of a loop do not pay for those of another. It reports
-// whether there is more to close.
+// shed closes connections with the longest queues until the daemon is within its budget again, or this loop
+// within its share of it: the clients of a loop do not pay for those of another. A connection that stays
+// has a queue that is at most a quarter longer than that of one that was closed. In one batch their number
+// is bounded, and that of the pieces in their queues. It reports whether there is more to close.
 func (l *Loop) shed() (more bool) {
-	if !l.queues.over() {
-		return false
-	}
-	type entry struct {
-		conn uint32
-		cost int
-	}
-	var longest []entry
-	for id := range l.slots.All() {
-		if s := l.slots.At(id); s.fd >= 0 && s.queue != 0 {
-			longest = append(longest, entry{id, l.queues.all.At(s.queue).cost})
-		}
-	}
-	slices.SortFunc(longest, func(a, b entry) int { return cmp.Compare(b.cost, a.cost) })
-	for _, e := range longest[:min(len(longest), batchSheds)] {
-		if !l.queues.over() {
+	conns, pieces := batchSheds, batchShedPieces
+	for l.queues.over() {
+		qu := l.queues.first()
+		if qu == nil {
 			return false
 		}
-		l.close(e.conn, stats.CloseMemory)
+		if conns == 0 || pieces <= 0 {
+			return true
+		}
+		conns--
+		pieces -= len(qu.pieces)
+		l.close(qu.conn, stats.CloseMemory)
 	}
-	return l.queues.over() && len(longest) > batchSheds
+	return false
 }
