@@ -100,6 +100,9 @@ type Loop struct {
 	inputs inputs // unused bytes of connections, between reads
 	queues queues // unsent bytes of connections
 
+	starving []starving     // connections that wait for another try to write
+	retryAt  timewheel.Tick // of the next try
+
 	taking map[uint32]int // Unsent of finishing connections with a queue, when it was last looked at
 
 	listeners []*listener
@@ -139,6 +142,7 @@ const (
 	flagAwaited               // Await was called: an answer is on its way
 	flagPaused                // Pause was called
 	flagHeld                  // it is in the set of the held ones
+	flagStarved               // it stands in Loop.starving
 )
 
 // New makes a loop and starts it. newHandler makes its handler; it is called before New returns and may keep the loop,
@@ -252,7 +256,7 @@ func (l *Loop) onConnections(set int) {
 		if ev.Events&unix.EPOLLRDHUP != 0 {
 			s.flags |= flagEOF
 		}
-		if ev.Events&unix.EPOLLOUT != 0 && s.queue != 0 {
+		if ev.Events&unix.EPOLLOUT != 0 && s.queue != 0 && s.flags&flagStarved == 0 {
 			l.flush(id, s)
 		}
 		switch {
@@ -307,6 +311,7 @@ func (l *Loop) endBatch() {
 		more = true
 	}
 	l.readAgain()
+	more = l.retryStarving() || more
 	more = l.handler.BatchEnd() || more
 	more = l.shed() || more
 	l.freeDead()

@@ -97,23 +97,27 @@ func (l *Loop) write(c uint32, s *slot, b []byte) (rest []byte, ok bool) {
 
 // flush writes what waits in the connection's queue.
 func (l *Loop) flush(c uint32, s *slot) {
+	wrote := false
 	for s.queue != 0 {
 		b := l.queues.head(s.queue, l.buf[:0])
 		n, errno := send(int(s.fd), b)
 		switch errno {
 		case 0:
+			wrote = true
 			s.lastWrite = l.now
 			l.bytesOut += uint64(n)
 			l.queues.advance(&s.queue, n, l.stats)
 		case unix.EINTR:
 			continue
 		case unix.EAGAIN, unix.ENOBUFS, unix.ENOMEM:
+			l.full(c, s, wrote)
 			return
 		default:
 			l.broken(c, errno, stats.CloseErrorWrite)
 			return
 		}
 		if n < len(b) {
+			l.full(c, s, wrote)
 			return
 		}
 	}
