@@ -14,6 +14,8 @@ type listener struct {
 	fd      int  // -1 once closed
 	adopted bool // others hold the socket, too
 	old     bool // connections may wait that were made before the socket was adopted: they have not inherited its options
+
+	retryAt time.Time // when it is watched again; zero: it is watched, unless all are paused
 }
 
 // Listen has the loop accept from fd, a non-blocking listening socket that it then owns. It may be called from any
@@ -62,7 +64,7 @@ func (l *Loop) stopAccept() {
 		ln.fd = -1
 	}
 	l.unbook()
-	l.listeners, l.paused = nil, false
+	l.listeners, l.paused, l.resting = nil, false, 0
 }
 
 func (l *Loop) onAccept(ln *listener) {
@@ -124,8 +126,12 @@ func (l *Loop) acceptOne(ln *listener) bool {
 		l.overload("accepting is paused: " + errno.Error())
 		l.pauseAccept(time.Now().Add(acceptRecheck), false)
 		return false
-	default: // ECONNABORTED and the network errors of accept(2): the connection is gone, the next may be well
-		return true
+	case unix.ECONNABORTED, unix.EINTR, unix.EPERM, unix.EPROTO, unix.ENOPROTOOPT, unix.EOPNOTSUPP,
+		unix.ENETDOWN, unix.ENETUNREACH, unix.EHOSTDOWN, unix.EHOSTUNREACH, unix.ENONET, unix.ETIMEDOUT:
+		return true // accept(2): the connection is gone, the next may be well
+	default:
+		l.restListener(ln, errno)
+		return false
 	}
 	l.spend()
 	if ln.old {
@@ -153,6 +159,38 @@ func (l *Loop) acceptOne(ln *listener) bool {
 	return false
 }
 
+// restListener takes a listener out of the wait for a second: its error stays, and would be told again at
+// once. Another process that holds the socket may have it listen again.
+func (l *Loop) restListener(ln *listener, err error) {
+	l.cfg.Log.Error("a listener does not accept, will try again in a second", slog.Any("err", err))
+	l.overload("a listener does not accept: " + err.Error())
+	l.ep.Del(ln.fd)
+	ln.retryAt = time.Now().Add(acceptRecheck)
+	l.resting++
+	l.WakeIn(acceptRecheck)
+}
+
+// watchRested watches the listeners again whose second is over.
+func (l *Loop) watchRested() {
+	if l.resting == 0 || l.paused { // the end of the pause watches all
+		return
+	}
+	for _, ln := range l.listeners {
+		if ln.retryAt.IsZero() {
+			continue
+		}
+		if left := time.Until(ln.retryAt); left > 0 {
+			l.WakeIn(left)
+			continue
+		}
+		ln.retryAt = time.Time{}
+		l.resting--
+		if err := l.watch(ln.fd, func() { l.onAccept(ln) }); err != nil {
+			l.restListener(ln, err)
+		}
+	}
+}
+
 // pauseAccept takes the listeners out of the wait until a time: a level-triggered listener that nobody serves was seen to
 // spin 326,000 times a second. atLimit says that room below the limit ends the pause early; where the system itself is out
 // of something, nobody tells when that has changed.
@@ -176,13 +214,14 @@ func (l *Loop) resumeAccept() {
 	if !l.paused || time.Now().Before(l.resumeAt) && (!l.atLimit || l.cfg.Limit.full()) {
 		return
 	}
-	l.paused = false
+	l.paused, l.resting = false, 0
 	if n := len(l.listeners); n > 1 { // the first is served first, and may need all that the rate allows
 		first := l.listeners[0]
 		copy(l.listeners, l.listeners[1:])
 		l.listeners[n-1] = first
 	}
 	for _, ln := range l.listeners {
+		ln.retryAt = time.Time{}
 		if err := l.watch(ln.fd, func() { l.onAccept(ln) }); err != nil {
 			l.cfg.Log.Error("cannot accept again, will try in a second", slog.Any("err", err))
 			l.pauseAccept(time.Now().Add(acceptRecheck), false)

@@ -109,6 +109,7 @@ type Loop struct {
 	paused    bool      // accepting is paused
 	atLimit   bool      // because of Config.Limit
 	resumeAt  time.Time // the end of the pause, or of the one before
+	resting   int       // listeners that do not accept: see restListener
 	booked    int       // connections that may be accepted from then on: see Rate
 	births    uint16    // connections opened, for their generation
 
@@ -316,6 +317,7 @@ func (l *Loop) endBatch() {
 	more = l.shed() || more
 	l.freeDead()
 	l.resumeAccept()
+	l.watchRested()
 	more = more || len(l.ready) > 0 // last: any of the steps may have called Again
 	if more {
 		ring(l.wake)
