@@ -25,8 +25,8 @@ type Encoder func(dst []byte, it *publish.Item) ([]byte, Effect)
 // Sink takes what a walk hands out.
 type Sink interface {
 	// Deliver writes b, which holds a number of items, to each of the connections. Equal keys mean equal bytes. It
-	// returns to how many connections b was written or queued, and how many of those are behind: what was sent to them
-	// waits to be taken.
+	// returns to how many connections b was written or queued, and how many of those are behind: much of
+	// what was sent to them waits to be taken, and has for no longer than longPark.
 	Deliver(key uint64, conns []uint32, b []byte, items int) (handed, behind int)
 	// DeliverEach takes the items, in their order, to each of the connections as they are for that one. Items that are nil are
 	// not for them. It adds to handed, by item, how many got it, and returns how many of the connections are behind.
@@ -50,8 +50,11 @@ type Members struct {
 	subs      slab.Slab[subscription]
 	late      compactMap[uint32, uint64] // group to the number after which it gets items
 
-	walks      turns     // channels that have items waiting
-	parked     []parking // the ones that wait for their subscribers
+	walks       turns    // channels that have items waiting
+	parkedShort parkings // walks that wait for some of their subscribers
+	parkedLong  parkings // walks of which no subscriber keeps up
+	parkings    uint64   // so far
+
 	spare      []*walk
 	spareBytes int // of those
 	walkKey    uint64
@@ -61,6 +64,7 @@ type Members struct {
 	watcher    Watcher       // nil: nobody wants to know
 	meters     []*Meter      // that count the deliveries of single channels; seldom any
 	stepAt     time.Duration // the Directory's clock, when it was read last
+	stepped    time.Time     // the same time
 	walking    *walk         // whose items are being handed out
 	resumed    []resumed     // scratch of Resume
 	kept       []keptEntry   // the same
@@ -150,6 +154,9 @@ func (m *Members) join(conn uint32, name []byte, encoder uint8, subs uint32, aft
 	g.first = id // in front: a walk that has entered the group has been there already
 	m.locals.At(li).subs++
 	m.stats.Subscriptions.Add(1)
+	if w := m.locals.At(li).walk; w != nil {
+		m.keepsUp(w)
+	}
 	return id, true
 }
 
@@ -238,7 +245,10 @@ func (m *Members) dropGroup(gi uint32) {
 		return
 	}
 	if l.walk != nil {
-		l.walk.local = 0 // it ends by itself, with nobody left to hand to
+		w := l.walk
+		if w.local = 0; w.parked != 0 { // it ends by itself, with nobody left to hand to
+			m.unpark(w)
+		}
 	}
 	m.byChannel.delete(l.channel.number)
 	m.dir.exit(l.channel.number, m.loop)

@@ -36,7 +36,7 @@ type walk struct {
 	began   time.Duration // when the walk under way did, by the Directory's clock
 	reached int           // subscribers of this walk, so far
 	behind  int           // those of them that are behind
-	until   time.Time     // zero: the walk is not parked
+	pace
 }
 
 // Add has the item wait for the next walk of its channel.
@@ -74,19 +74,21 @@ func (w *walk) size() int {
 // Step does a slice of the walks' work, each in turn. It reports whether some is left, and when it wants to be called
 // again for a walk that is parked: in wait, if that is not 0.
 func (m *Members) Step(now time.Time) (more bool, wait time.Duration) {
-	m.stepAt = now.Sub(m.dir.started)
+	m.stepped, m.stepAt = now, now.Sub(m.dir.started)
 	m.unparkDue(now)
 	for work := sliceWork; work > 0 && m.walks.len() > 0; {
 		w := m.walks.pop()
-		work -= m.step(w)
-		switch {
-		case len(w.items) > 0:
+		if work -= m.step(w); len(w.items) > 0 {
 			m.walks.push(w)
-		case len(w.waiting) > 0 && w.slow():
-			m.park(w, now)
-		case len(w.waiting) > 0:
+			continue
+		}
+		if d := m.wait(w); d > 0 {
+			m.park(w, now, d)
+			continue
+		}
+		if w.bytes = 0; len(w.waiting) > 0 {
 			m.walks.push(w)
-		default:
+		} else {
 			m.endWalk(w)
 		}
 	}
@@ -99,7 +101,7 @@ func (m *Members) endWalk(w *walk) {
 		m.locals.At(w.local).walk = nil
 		w.local = 0
 	}
-	w.reached, w.behind = 0, 0 // it may serve another channel next
+	w.reached, w.behind, w.pace = 0, 0, pace{} // it may serve another channel next
 	if n := w.size(); m.spareBytes+n <= spareMemory {
 		m.spare = append(m.spare, w)
 		m.spareBytes += n
@@ -184,8 +186,8 @@ func (m *Members) deliverEach(w *walk) (behind int) {
 // begin makes a walk of the items that wait.
 func (m *Members) begin(w *walk) {
 	most := walkBytes
-	if w.slow() { // what does not fit their sockets has to fit their queues
-		most = slowWalkBytes
+	if w.bytes > 0 { // what does not fit their sockets has to fit their queues
+		most = w.bytes
 	}
 	bytes, n := 0, 0
 	for n < len(w.waiting) && n < walkItems && (n == 0 || bytes+w.waiting[n].Item.ContentSize() <= most) {

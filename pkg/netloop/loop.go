@@ -440,32 +440,6 @@ func (l *Loop) Disarm(c uint32) {
 	}
 }
 
-// Behind reports whether something waits in the connection's queue.
-func (l *Loop) Behind(c uint32) bool { return l.slots.At(c).queue != 0 }
-
-// Unsent returns about how many bytes of what was sent to the connection its client has not acknowledged: those in its queue, with
-// what they are charged, and those in the kernel. It makes a system call.
-func (l *Loop) Unsent(c uint32) int {
-	s := l.slots.At(c)
-	if s.fd < 0 {
-		return 0
-	}
-	n, err := unix.IoctlGetInt(int(s.fd), unix.SIOCOUTQ)
-	if err != nil { // never on a TCP socket
-		n = 0
-	}
-	return n + l.Queued(c)
-}
-
-// Quiet returns the time since something was last written to the connection or queued for it: none, while something waits
-// in its queue.
-func (l *Loop) Quiet(c uint32) time.Duration {
-	if l.slots.At(c).queue != 0 {
-		return 0
-	}
-	return time.Duration(l.now-l.slots.At(c).lastWrite) * tickLength
-}
-
 func (l *Loop) due(c uint32) {
 	s := l.slots.At(c)
 	if s.flags&flagFinishing != 0 {

@@ -379,8 +379,16 @@ func TestBehindAndDrained(t *testing.T) {
 			t.Errorf("behind = %d after a small send, want 0", behind)
 		}
 		r.stuff(c)
-		if _, behind, _ := r.loop.SendShared(2, []uint32{c}, []byte("x")); behind != 1 {
+		if _, behind, _ := r.loop.SendShared(2, []uint32{c}, []byte("x")); behind != 0 {
+			t.Errorf("behind = %d while little waits, want 0", behind)
+		}
+		r.loop.Send(c, make([]byte, r.loop.cfg.MaxQueued/8))
+		if _, behind, _ := r.loop.SendShared(3, []uint32{c}, []byte("x")); behind != 1 {
 			t.Errorf("behind = %d after the socket took no more, want 1", behind)
+		}
+		r.loop.now += ticks(lagTime)
+		if _, behind, _ := r.loop.SendShared(4, []uint32{c}, []byte("x")); behind != 0 {
+			t.Errorf("behind = %d after %v, want 0: it is not waited for any more", behind, lagTime)
 		}
 		if len(r.drained) != 0 {
 			t.Errorf("drained %v before anything was read", r.drained)

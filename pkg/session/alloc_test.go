@@ -33,6 +33,7 @@ func (n *nullTransport) Arm(uint32, time.Duration)             {}
 func (n *nullTransport) Quiet(uint32) time.Duration            { return time.Hour }
 func (n *nullTransport) Again(uint32)                          {}
 func (n *nullTransport) Await(uint32)                          {}
+func (n *nullTransport) Lags(uint32) bool                      { return false }
 func (n *nullTransport) Pause(uint32)                          {}
 func (n *nullTransport) Behind(uint32) bool                    { return false }
 func (n *nullTransport) Unsent(uint32) int                     { return 0 }

@@ -26,7 +26,7 @@ type Transport interface {
 	// Send writes b, or queues what the socket does not take.
 	Send(c uint32, b []byte)
 	// SendShared writes b to each of the connections. Equal keys mean equal bytes. It returns to how many b was written or
-	// queued, how many of those have something in their queue now, and how many stay but were left out because it is full.
+	// queued, how many of those lag now, and how many stay but were left out because their queue is full.
 	SendShared(key uint64, conns []uint32, b []byte) (written, behind, leftOut int)
 	// Hold notes that the client only listens from now on, Release that it may ask something again.
 	Hold(c uint32)
@@ -45,6 +45,8 @@ type Transport interface {
 	Behind(c uint32) bool
 	Queued(c uint32) int
 	Unsent(c uint32) int
+	// Lags reports whether the connection has fallen behind lately: publishers may wait for it.
+	Lags(c uint32) bool
 	// WakeIn has Clients.BatchEnd called in d at the latest.
 	WakeIn(d time.Duration)
 	// Again has Clients.Data called once more with the bytes that it leaves.

@@ -45,7 +45,7 @@ func (c *Clients) DeliverEach(conns []uint32, items []*hub.Delivery, handed []in
 		}
 	}
 	for _, id := range conns {
-		if c.alive(id) && c.t.Behind(id) {
+		if c.alive(id) && c.t.Lags(id) {
 			behind++
 		}
 	}

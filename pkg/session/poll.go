@@ -187,8 +187,11 @@ func (c *Clients) answerPolls(key uint64, conns []uint32, b []byte) (handed, beh
 			handed, behind = handed+n, behind+late
 			continue
 		}
-		if c.t.Send(id, b); c.alive(id) {
-			handed, behind = handed+1, behind+1
+		if c.t.Send(id, b); !c.alive(id) {
+			continue
+		}
+		if handed++; c.t.Lags(id) {
+			behind++
 		}
 	}
 	c.stats.Delivered.Add(uint64(handed))

@@ -115,6 +115,7 @@ func (f *fakeTransport) WakeIn(time.Duration) {}
 func (f *fakeTransport) Hold(id uint32)                          { f.conn(id).held = true }
 func (f *fakeTransport) Ended(uint32) bool                       { return false }
 func (f *fakeTransport) Behind(id uint32) bool                   { return f.conn(id).behind }
+func (f *fakeTransport) Lags(id uint32) bool                     { return f.conn(id).behind }
 func (f *fakeTransport) Unsent(id uint32) int                    { return f.conn(id).unsent }
 func (f *fakeTransport) Queued(id uint32) int                    { return f.conn(id).queued }
 func (f *fakeTransport) Pause(id uint32)                         { f.conn(id).paused = true }
