@@ -87,12 +87,12 @@ func (h *Handshake) Add(name, value []byte) {
 // Check returns nil when the request opens a WebSocket, or a *HandshakeError.
 func (h *Handshake) Check() error {
 	switch {
-	case string(h.Method) != "GET":
-		return errMethod
 	case h.Minor < 1:
 		return errHTTP
-	case !h.Upgrade || !h.named:
+	case !h.Upgrade || !h.named: // HEAD is told the same as GET
 		return errNoUpgrade
+	case string(h.Method) != "GET":
+		return errMethod
 	case h.versions > 1:
 		return errVersions
 	case h.versions == 0:
@@ -165,8 +165,9 @@ func AppendAccept(dst, key []byte) []byte {
 	return base64.StdEncoding.AppendEncode(dst, sum[:])
 }
 
-// AppendUpgrade appends the whole head of the 101 response for key, and for the subprotocol, if there is one. The caller
-// should send it with one write: Tsung takes a head in two pieces for an error.
+// AppendUpgrade appends the whole head of the 101 response for key, and for the subprotocol, if
+// there is one. The caller should send it with one write: Tsung takes a head in two pieces for an
+// error.
 func AppendUpgrade(dst, key, protocol []byte) []byte {
 	dst = append(dst, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "...)
 	dst = AppendAccept(dst, key)

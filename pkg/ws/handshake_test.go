@@ -56,6 +56,10 @@ func TestHandshake(t *testing.T) {
 		{"the protocol in the first of two fields", upgrade("websocket", "h2c"), nil},
 
 		{"4.2.1: POST", with(func(h *Handshake) { h.Method = []byte("POST") }), errMethod},
+		{"HEAD as GET without an upgrade", with(func(h *Handshake) {
+			h.Method, h.Upgrade = []byte("HEAD"), false
+		}), errNoUpgrade},
+		{"4.2.1: HEAD", with(func(h *Handshake) { h.Method = []byte("HEAD") }), errMethod},
 		{"4.2.1: a method in lower case", with(func(h *Handshake) { h.Method = []byte("get") }), errMethod},
 		{"4.2.1: HTTP/1.0", with(func(h *Handshake) { h.Minor, h.Upgrade = 0, false }), errHTTP},
 		{"a body that would be taken for frames", with(func(h *Handshake) { h.HasBody = true }), errBody},

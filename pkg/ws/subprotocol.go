@@ -17,11 +17,11 @@ func ValidProtocol[T string | []byte](s T) bool {
 	return len(s) > 0
 }
 
-// Protocol returns the subprotocol with which the 101 response answers the request's offer, or nil.
-// It is the first of Protocols that is offered. When Protocols is empty it is the first that is
-// offered, because browsers fail a handshake that leaves their offer unanswered. An offer that looks
-// like a token is then the last choice: pages pass tokens there, and answers end up in logs.
-// It aliases the request.
+// Protocol returns the subprotocol with which the 101 response answers the request's offer, or
+// nil. It is the first of Protocols that is offered. When Protocols is empty it is the first that
+// is offered, because browsers fail a handshake that leaves their offer unanswered. An offer that
+// looks like a token is then the last choice: pages pass tokens there, and answers end up in
+// logs. It aliases the request.
 func (h *Handshake) Protocol() []byte { return h.protocol }
 
 // offer takes a Sec-WebSocket-Protocol field. Members that are no names are ignored.
