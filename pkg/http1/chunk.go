@@ -97,8 +97,9 @@ func (r *ChunkReader) Next(b []byte) (data []byte, n int, err error) {
 // ErrContent is what EmptyChunked says of a body that is not empty.
 var ErrContent = errors.New("http1: the chunked body is not empty")
 
-// EmptyChunked returns the size of the chunked body at the beginning of b, which must have no data: its last chunk and
-// its trailers. The error is ErrShort while more bytes are needed, ErrContent when there is data, or an *Error.
+// EmptyChunked returns the size of the chunked body at the beginning of b, which must have no
+// data: its last chunk and its trailers. The error is ErrShort while more bytes are needed,
+// ErrContent when there is data, or an *Error.
 func EmptyChunked(b []byte) (n int, err error) {
 	var r ChunkReader
 	switch _, n, err = r.Next(b); {

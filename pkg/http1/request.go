@@ -18,11 +18,13 @@ type Request struct {
 	Host   []byte // the target's authority in absolute-form, else the Host field; may be empty
 
 	ExpectContinue bool // the client waits for a 100 response before it sends the body
-	Upgrade        bool // there is an Upgrade field, and Connection names it (RFC 9110 7.8); see Upgrades
+	Upgrade        bool // there is an Upgrade field, and Connection names it (RFC 9110 7.8)
 }
 
 // Upgrades reports whether protocol is among those to which the client would switch.
-func (r *Request) Upgrades(protocol string) bool { return r.Upgrade && r.HasToken("Upgrade", protocol) }
+func (r *Request) Upgrades(protocol string) bool {
+	return r.Upgrade && r.HasToken("Upgrade", protocol)
+}
 
 // Parse reads the head at the beginning of b, which holds everything received since the end of the previous message.
 // The bytes before seen were given to earlier calls, which returned ErrShort; so feeding a head byte by byte costs no

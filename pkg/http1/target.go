@@ -58,8 +58,9 @@ func (r *Request) splitQuery(target []byte) {
 	r.Path = target
 }
 
-// AppendPlainPath appends path with those bytes decoded that need no percent-encoding: letters, digits and "-._~". So
-// it compares equal to every other path that RFC 3986 6.2.2.2 takes for the same.
+// AppendPlainPath appends path with those bytes decoded that need no percent-encoding: letters,
+// digits and "-._~". So it compares equal to every other path that RFC 3986 6.2.2.2 takes for the
+// same.
 func AppendPlainPath(dst, path []byte) []byte {
 	for len(path) > 0 {
 		i := bytes.IndexByte(path, '%')

@@ -143,8 +143,8 @@ func (t Transport) opening() string {
 	return "\nretry: "
 }
 
-// query is what a request begins its parameters with. A pushd whose streams always have an opening takes
-// no notice of it.
+// query is what a request begins its parameters with. A pushd whose streams always have an
+// opening takes no notice of it.
 func (t Transport) query() string {
 	if t == Stream {
 		return "?opening=1&"

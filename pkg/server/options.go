@@ -46,9 +46,9 @@ type Options struct {
 	HeaderTimeout   time.Duration // for the whole head
 	IdleTimeout     time.Duration // between requests
 	StreamKeepAlive time.Duration // between writes on a held stream
-	StreamOpening   bool          // raw streams begin with an event, unless the request says otherwise
+	StreamOpening   bool          // raw streams begin with an event, if the request says nothing
 	WSPing          time.Duration // between writes on a WebSocket
-	WSProtocols     []string      // subprotocols, the preferred one first; empty: the first that is offered
+	WSProtocols     []string      // subprotocols, the preferred one first; empty: any
 	MaxQueued       int           // bytes queued for one connection
 	QueueMemory     int64         // bytes queued for all connections
 	HoldMemory      int64         // bytes of all requests that backends hold for a response

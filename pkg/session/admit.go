@@ -48,7 +48,7 @@ func (c *Clients) checkOrigin(id uint32, cl *client) bool {
 	switch {
 	case n == 0:
 		return true
-	case n > 1: // a browser sends one (RFC 6454 7.3), and which of them counts is not for us to choose
+	case n > 1: // a browser sends one (RFC 6454 7.3), and we cannot know which of them counts
 		c.answer(id, cl, 403, "more than one Origin", "Vary: Origin\r\n")
 		return false
 	}

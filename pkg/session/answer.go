@@ -90,7 +90,8 @@ func (c *Clients) reject(id uint32, b []byte, err error) {
 	if bad, ok := errors.AsType[*http1.Error](err); ok {
 		status, text = bad.Status, bad.Text
 	}
-	c.dismissFrom(id, http1.AsksHead(b), status, c.explain(id, b, err, text), "", stats.CloseBadRequest)
+	text = c.explain(id, b, err, text)
+	c.dismissFrom(id, http1.AsksHead(b), status, text, "", stats.CloseBadRequest)
 }
 
 // dismiss answers a connection without a request in hand, and ends it.
@@ -98,8 +99,11 @@ func (c *Clients) dismiss(id uint32, status int, text, fields string, why stats.
 	c.dismissFrom(id, false, status, text, fields, why)
 }
 
-// dismissFrom is dismiss for a request that may have the method HEAD: its answer has no body (RFC 9110 9.3.2).
-func (c *Clients) dismissFrom(id uint32, head bool, status int, text, fields string, why stats.CloseReason) {
+// dismissFrom is dismiss for a request that may have the method HEAD: its answer has no body (RFC
+// 9110 9.3.2).
+func (c *Clients) dismissFrom(
+	id uint32, head bool, status int, text, fields string, why stats.CloseReason,
+) {
 	out := c.appendDate(http1.AppendStatusLine(c.out[:0], status, ""))
 	out = http1.AppendField(out, "Content-Type", plainText)
 	out = http1.AppendContentLength(out, int64(len(text)+1))

@@ -51,9 +51,10 @@ func (p *proxied) set(flag uint16, on bool) {
 	}
 }
 
-// serveRoute serves the request in hand by the routes file. Routes are matched as Pushpin does it, without needless
-// percent-encoding in the path: %61 means a (RFC 3986 6.2.2.2), and must not lead past a route that says a. A
-// backend gets the path as it was sent, unless the route matches only so.
+// serveRoute serves the request in hand by the routes file. Routes are matched as Pushpin does
+// it, without needless percent-encoding in the path: %61 means a (RFC 3986 6.2.2.2), and must not
+// lead past a route that says a. A backend gets the path as it was sent, unless the route matches
+// only so.
 func (c *Clients) serveRoute(id uint32, cl *client) {
 	q := route.Request{Host: c.req.Host, Path: c.plain(c.req.Path), TLS: c.secure(id), Protocol: route.HTTP}
 	if c.req.Upgrades("websocket") {

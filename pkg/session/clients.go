@@ -72,9 +72,9 @@ type Options struct {
 	HeaderTimeout   time.Duration // for the whole head
 	IdleTimeout     time.Duration // between requests
 	StreamKeepAlive time.Duration // between writes on a held stream
-	StreamOpening   bool          // raw streams begin with an event, unless the request says otherwise
+	StreamOpening   bool          // raw streams begin with an event, if the request says nothing
 	WSPing          time.Duration // between writes on a WebSocket
-	WSProtocols     []string      // subprotocols, the preferred one first; empty: the first that is offered
+	WSProtocols     []string      // subprotocols, the preferred one first; empty: any
 	MaxMessage      int           // bytes of a message that a WebSocket client sends
 	MaxChannels     int           // channels of one connection
 	MaxReplay       int           // bytes of kept items that a connection gets at once
@@ -168,7 +168,7 @@ const (
 	none     phase = iota // no connection has this number
 	fresh                 // accepted, no part of a request has arrived
 	reading               // part of a request head has arrived
-	ending                // a request's head has arrived, and not yet the end of its body, which is empty
+	ending                // a head has arrived, and not yet the end of its empty body
 	asking                // a request waits for the check of its token
 	proxying              // a backend has its request
 	idle                  // between two requests
@@ -334,7 +334,8 @@ func (c *Clients) Due(id uint32) {
 	case fresh:
 		c.t.Close(id, stats.CloseTimeoutHead)
 	case ending:
-		c.dismiss(id, 408, "the end of the request's body did not arrive in "+c.opts.HeaderTimeout.String(), "", stats.CloseTimeoutHead)
+		text := "the end of the request's body did not arrive in " + c.opts.HeaderTimeout.String()
+		c.dismiss(id, 408, text, "", stats.CloseTimeoutHead)
 	case reading:
 		c.dismiss(id, 408, "the request head did not arrive in "+c.opts.HeaderTimeout.String(), "", stats.CloseTimeoutHead)
 	case idle:

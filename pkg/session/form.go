@@ -91,8 +91,8 @@ func gapForm(f form) form {
 	return f + numPolls/2
 }
 
-// streamOpen is what begins a raw stream that asks for an opening: the event that the backend of the published Pushpin
-// set-up for a million connections sends. Load clients wait for it.
+// streamOpen is what begins a raw stream that asks for an opening: the event that the backend of
+// the published Pushpin set-up for a million connections sends. Load clients wait for it.
 const streamOpen = "event: message\ndata: stream open\n\n"
 
 // encoders returns the encoder of each form. They share the scratch buffer of c.

@@ -236,7 +236,10 @@ func (c *Clients) info(id uint32, cl *client, names int) stats.ConnectionInfo {
 	return info
 }
 
-var phases = [...]string{fresh: "new", reading: "request", ending: "request", asking: "token", proxying: "backend", idle: "idle", held: "held"}
+var phases = [...]string{
+	fresh: "new", reading: "request", ending: "request", asking: "token", proxying: "backend",
+	idle: "idle", held: "held",
+}
 
 // dismissFor ends a connection in good order, whatever it does: one that is held as at the shutdown, and one with a request under way
 // is told to come back.

@@ -31,9 +31,10 @@ var errNoChannel = errors.New("missing parameter: channel")
 
 // parseQuery reads the parameters of the request in hand. channel and topic mean the same.
 //
-// The id of what the client saw last may come three times, and the newest counts: the field Last-Event-ID, which
-// clients send when they come back; else the parameter lastEventId, which those add that cannot set fields; else
-// last-id, which a page wrote into its URL. Of a repeated parameter the last one counts. An empty one says nothing.
+// The id of what the client saw last may come three times, and the newest counts: the field
+// Last-Event-ID, which clients send when they come back; else the parameter lastEventId, which
+// those add that cannot set fields; else last-id, which a page wrote into its URL. Of a repeated
+// parameter the last one counts. An empty one says nothing.
 func (c *Clients) parseQuery() error {
 	c.query = query{channels: c.query.channels[:0], opening: c.opts.StreamOpening}
 	c.text = c.text[:0]
@@ -61,8 +62,8 @@ func (c *Clients) parseQuery() error {
 	return nil
 }
 
-// parameterName is the name of the parameter that key means, "" for one that is not known here. lastEventId and last-id
-// have many spellings: case, "-" and "_" do not count in them.
+// parameterName is the name of the parameter that key means, "" for one that is not known here.
+// lastEventId and last-id have many spellings: case, "-" and "_" do not count in them.
 func (c *Clients) parameterName(key []byte) string {
 	start := len(c.text)
 	if bytes.ContainsAny(key, "%+") {

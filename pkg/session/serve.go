@@ -75,7 +75,8 @@ func (c *Clients) serveDirect(id uint32, cl *client) {
 	e.begin(c, id, cl, method == "HEAD")
 }
 
-// plain is path without needless percent-encoding, as endpoints and routes are written. It is good until the next call.
+// plain is path without needless percent-encoding, as endpoints and routes are written. It is
+// good until the next call.
 func (c *Clients) plain(path []byte) []byte {
 	if bytes.IndexByte(path, '%') < 0 {
 		return path
@@ -86,8 +87,9 @@ func (c *Clients) plain(path []byte) []byte {
 
 const noContent = "content too large: a request here has no body"
 
-// emptyBody takes the chunked body of the request in hand, which must be empty, as some clients and proxies send it. When
-// it reports false the request is answered, or the connection waits for the body's end: Clients.Data comes to it again.
+// emptyBody takes the chunked body of the request in hand, which must be empty, as some clients
+// and proxies send it. When it reports false the request is answered, or the connection waits for
+// the body's end: Clients.Data comes to it again.
 func (c *Clients) emptyBody(id uint32, cl *client) bool {
 	n, err := http1.EmptyChunked(c.behind)
 	bad, malformed := errors.AsType[*http1.Error](err)
@@ -97,7 +99,8 @@ func (c *Clients) emptyBody(id uint32, cl *client) bool {
 		return true
 	case malformed:
 		c.answer(id, cl, bad.Status, bad.Text, "")
-	case errors.Is(err, http1.ErrContent), c.req.ExpectContinue, c.head+len(c.behind) > c.limits.MaxHead:
+	case errors.Is(err, http1.ErrContent), c.req.ExpectContinue,
+		c.head+len(c.behind) > c.limits.MaxHead:
 		c.answer(id, cl, 413, noContent, "")
 	case cl.phase == idle:
 		c.t.Arm(id, c.opts.HeaderTimeout)

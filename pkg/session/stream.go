@@ -101,10 +101,10 @@ func (c *Clients) appendStreamHead(dst []byte, f form, stays bool) []byte {
 	return append(append(dst, c.corsFields[c.cors]...), "\r\n"...)
 }
 
-// appendOpening appends what a held response begins with. For a raw stream that is nothing, unless
-// it is asked for: the stream is what was published, byte for byte. For events that is a reconnection
-// time of 2 to 5 s, another for each client: those of a daemon that ends do not come back in the same
-// moment.
+// appendOpening appends what a held response begins with. For a raw stream that is nothing,
+// unless it is asked for: the stream is what was published, byte for byte. For events that is a
+// reconnection time of 2 to 5 s, another for each client: those of a daemon that ends do not come
+// back in the same moment.
 func (c *Clients) appendOpening(dst []byte, f form) []byte {
 	switch {
 	case c.forms[f].kind == stats.Events:
