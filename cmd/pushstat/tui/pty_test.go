@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	tea "charm.land/bubbletea/v2"
 	"golang.org/x/sys/unix"
 )
 
@@ -174,5 +175,19 @@ func TestStopWithoutAShellIsNone(t *testing.T) {
 	}
 	if got := s.left(); got != "" {
 		t.Errorf("the shell reads %q", got)
+	}
+}
+
+// A stop signal that came before the process went on does not stop it again.
+func TestStopBeforeGoingOnIsOver(t *testing.T) {
+	begun := time.Now()
+	tm := &terminal{taken: begun.Add(time.Second)}
+	early := suspension{tm, true, begun}
+	late := suspension{tm, true, begun.Add(2 * time.Second)}
+	if !early.over() || late.over() {
+		t.Errorf("over: %v before, %v after; want true, false", early.over(), late.over())
+	}
+	if msg := (stopMsg{early}).cmd()(); msg != tea.ClearScreen() {
+		t.Errorf("a stop that is over gives %T, want only a new picture", msg)
 	}
 }

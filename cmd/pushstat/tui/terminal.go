@@ -109,7 +109,7 @@ func (t *terminal) watchStops(send func(tea.Msg)) (stop func()) {
 		for {
 			select {
 			case s := <-t.stops:
-				send(stopMsg{suspension{t, s == syscall.SIGTSTP}})
+				send(stopMsg{suspension{t, s == syscall.SIGTSTP, time.Now()}})
 			case <-done:
 				return
 			}
@@ -129,7 +129,7 @@ type stopMsg struct{ suspension }
 // cmd has the suspension run. A terminal that is raw is still ours, or ours again, and only to be
 // drawn again.
 func (s stopMsg) cmd() tea.Cmd {
-	if !s.stop && s.t.raw() {
+	if s.over() || !s.stop && s.t.raw() {
 		return tea.ClearScreen
 	}
 	return tea.Exec(s.suspension, func(error) tea.Msg { return tea.ResumeMsg{} })
@@ -146,13 +146,21 @@ func (t *terminal) raw() bool {
 type suspension struct {
 	t    *terminal
 	stop bool
+	at   time.Time // when the signal came
 }
+
+// over reports whether the process has been stopped and continued since. One SIGCONT answers every stop
+// signal before it.
+func (s suspension) over() bool { return s.at.Before(s.t.taken) }
 
 // Run stops the process.
 func (s suspension) Run() error {
-	if s.stop {
+	if s.stop && !s.over() {
 		s.t.give()
 		stopThread()
+		for len(s.t.stops) > 0 { // they came before SIGCONT, or are it
+			<-s.t.stops
+		}
 	}
 	return s.t.take()
 }
