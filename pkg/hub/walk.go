@@ -101,7 +101,7 @@ func (m *Members) endWalk(w *walk) {
 		m.locals.At(w.local).walk = nil
 		w.local = 0
 	}
-	w.reached, w.behind, w.pace = 0, 0, pace{} // it may serve another channel next
+	w.reached, w.behind, w.bytes = 0, 0, 0 // it may serve another channel next
 	if n := w.size(); m.spareBytes+n <= spareMemory {
 		m.spare = append(m.spare, w)
 		m.spareBytes += n
