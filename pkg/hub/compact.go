@@ -2,14 +2,16 @@ package hub
 
 import "reflect"
 
-// compactMap is a map that gives its memory back. When it has shrunk to a quarter of its peak a new one
-// takes its place, to which the entries move a few at a time, with each further change: no change takes
-// long, however large the map was. A table of Go grows in small pieces by itself.
+// compactMap is a map that gives its memory back. When it has shrunk to a quarter of its peak a new
+// one takes its place, to which the entries move a few at a time, with each further change: no
+// change takes long, however large the map was. A table of Go grows in small pieces by itself.
 type compactMap[K comparable, V any] struct {
 	m    map[K]V
-	old  map[K]V          // entries that have not moved yet; nil: all have
-	at   *reflect.MapIter // the place in old; a range would begin anew, and look for the last few for long
+	old  map[K]V // entries that have not moved yet; nil: all have
 	peak int
+
+	// The place in old: a range would begin anew each time, and look for the last few for long.
+	at *reflect.MapIter
 }
 
 const (

@@ -72,7 +72,8 @@ func TestCompactMapAgainstMap(t *testing.T) {
 	}
 }
 
-// BenchmarkCompactMapLeave empties a map of that many channels, and reports the longest single change.
+// BenchmarkCompactMapLeave empties a map of that many channels, and reports the longest single
+// change.
 func BenchmarkCompactMapLeave(b *testing.B) {
 	for _, n := range []int{500_000, 1_000_000} {
 		b.Run(fmt.Sprintf("channels=%d", n), func(b *testing.B) {

@@ -11,9 +11,9 @@ import (
 // socketBuffer is what a socket takes of one who does not read.
 const socketBuffer = 256 << 10
 
-// burstSink is connections that take what is sent to them in bursts, as sockets do: the kernel tells of
-// room when a good part of its buffers is empty again. As netloop does, it counts nobody as behind for
-// longer than longPark.
+// burstSink is connections that take what is sent to them in bursts, as sockets do: the kernel tells
+// of room when a good part of its buffers is empty again. As netloop does, it counts nobody as
+// behind for longer than longPark.
 type burstSink struct {
 	recordSink
 	now    *time.Time
@@ -52,7 +52,8 @@ func (s *burstSink) read(c uint32) (behind bool) {
 	return behind
 }
 
-// flood publishes without pause, with a window as the control socket has it, to n subscribers for a time.
+// flood publishes without pause, with a window as the control socket has it, to n subscribers for a
+// time.
 func flood(t *testing.T, n int, every map[uint32]time.Duration, size int, d time.Duration) *burstSink {
 	t.Helper()
 	const window = 256 << 10
@@ -91,8 +92,8 @@ func flood(t *testing.T, n int, every map[uint32]time.Duration, size int, d time
 	return s
 }
 
-// A publisher without pause is slowed down to subscribers who read, be it in bursts: none has more waiting
-// than its queue takes by default.
+// A publisher without pause is slowed down to subscribers who read, be it in bursts: none has more
+// waiting than its queue takes by default.
 func TestFloodWaitsForThoseWhoRead(t *testing.T) {
 	const ms, maxQueued = time.Millisecond, 256 << 10
 	for name, tt := range map[string]struct {

@@ -43,10 +43,10 @@ type parkings struct {
 	live int // entries that are not stale
 }
 
-// wait returns for how long the channel's next walk is to be parked, and 0 for not at all. After a walk
-// that has left subscribers behind more is published than they take, and the publishers have to feel it
-// (docs/decisions/0002). While none keeps up nobody has to wait who would not have to wait anyway. While
-// some do, the walk waits for the majority, and where the channel is small for each.
+// wait returns for how long the channel's next walk is to be parked, and 0 for not at all. After a
+// walk that has left subscribers behind more is published than they take, and the publishers have to
+// feel it (docs/decisions/0002). While none keeps up nobody has to wait who would not have to wait
+// anyway. While some do, the walk waits for the majority, and where the channel is small for each.
 func (m *Members) wait(w *walk) time.Duration {
 	if w.behind == 0 || w.local == 0 {
 		return 0
@@ -87,8 +87,8 @@ func (m *Members) parkedLike(w *walk) *parkings {
 	return &m.parkedShort
 }
 
-// unpark gives a parked walk its turns again, or ends it when nothing waits. Its entry in the list is
-// stale then, and goes when it comes to the front.
+// unpark gives a parked walk its turns again, or ends it when nothing waits. Its entry in the list
+// is stale then, and goes when it comes to the front.
 func (m *Members) unpark(w *walk) {
 	m.parkedLike(w).live--
 	w.parked = 0
@@ -147,8 +147,8 @@ func (m *Members) CaughtUp(subs uint32) {
 	}
 }
 
-// keepsUp notes that a subscriber keeps up: a walk that is parked for longer does not wait for more than
-// maxPark from now on.
+// keepsUp notes that a subscriber keeps up: a walk that is parked for longer does not wait for more
+// than maxPark from now on.
 func (m *Members) keepsUp(w *walk) {
 	if w.parked != 0 && w.long {
 		m.parkedLong.live--

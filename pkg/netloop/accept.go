@@ -159,8 +159,8 @@ func (l *Loop) acceptOne(ln *listener) bool {
 	return false
 }
 
-// restListener takes a listener out of the wait for a second: its error stays, and would be told again at
-// once. Another process that holds the socket may have it listen again.
+// restListener takes a listener out of the wait for a second: its error stays, and would be told
+// again at once. Another process that holds the socket may have it listen again.
 func (l *Loop) restListener(ln *listener, err error) {
 	l.cfg.Log.Error("a listener does not accept, will try again in a second", slog.Any("err", err))
 	l.overload("a listener does not accept: " + err.Error())

@@ -110,8 +110,8 @@ func (l *Loop) close(c uint32, why stats.CloseReason) {
 	delete(l.taking, c)
 	l.inputs.drop(&s.input)
 	l.queues.drop(&s.queue, l.stats)
-	// A socket leaves its epoll set by itself when its last descriptor is closed. Where somebody else has
-	// one, it would stay there and go on telling events.
+	// A socket leaves its epoll set by itself when its last descriptor is closed. Where somebody
+	// else has one, it would stay there and go on telling events.
 	forget(l.set(s), int(s.fd))
 	unix.Close(int(s.fd))
 	s.fd = -1
@@ -210,9 +210,10 @@ func (l *Loop) Again(c uint32) {
 // Ended reports whether the client has shut down its side.
 func (l *Loop) Ended(c uint32) bool { return l.slots.At(c).flags&flagEOF != 0 }
 
-// Pause has nothing more read of the connection until Again is called: its client has sent more than its
-// turn. When it shuts down its side, the connection ends. One that is held (Hold) ends as well when its
-// client sends more than heldUnread: its end could wait unseen behind more than the socket's buffer takes.
+// Pause has nothing more read of the connection until Again is called: its client has sent more than
+// its turn. When it shuts down its side, the connection ends. One that is held (Hold) ends as well
+// when its client sends more than heldUnread: its end could wait unseen behind more than the
+// socket's buffer takes.
 func (l *Loop) Pause(c uint32) { l.slots.At(c).flags |= flagPaused }
 
 // Await notes that an answer to the client is on its way: until Again is called nothing more is read, and the connection stays
@@ -291,8 +292,8 @@ func (l *Loop) feed(c uint32, s *slot, b []byte, seen int) (left int) {
 
 // halfClosed ends a connection whose client has shut down its side, after what waits for it was
 // written: nobody who is held may shut down (it would keep a level-triggered set awake for ever, and
-// browsers never do). Where something was left unread a mere close would be a reset, which could take an
-// answer from the client.
+// browsers never do). Where something was left unread a mere close would be a reset, which could
+// take an answer from the client.
 func (l *Loop) halfClosed(c uint32, s *slot) {
 	switch {
 	case (s.queue != 0 || s.flags&flagRead == 0) && s.flags&flagFinishing == 0:

@@ -8,8 +8,9 @@ import (
 	"holdfast/pkg/stats"
 )
 
-// A client that is still sending when its answer comes reads the whole answer and then the end, not a
-// reset: Finish throws away what it sends (RFC 9112 section 9.6), also where nothing was read before.
+// A client that is still sending when its answer comes reads the whole answer and then the end, not
+// a reset: Finish throws away what it sends (RFC 9112 section 9.6), also where nothing was read
+// before.
 func TestFinishReadsOnAfterAwaitAndPause(t *testing.T) {
 	const (
 		rest   = 8 << 20 // more than the sockets' buffers take
@@ -52,8 +53,8 @@ func TestFinishReadsOnAfterAwaitAndPause(t *testing.T) {
 	}
 }
 
-// A client that has sent a large body and shut down its side gets the answer that came before the body
-// was read: closing with unread bytes would be a reset.
+// A client that has sent a large body and shut down its side gets the answer that came before the
+// body was read: closing with unread bytes would be a reset.
 func TestFinishReadsWhatCameBeforeTheClientsEnd(t *testing.T) {
 	const answer = "413 content too large"
 	for name, end := range map[string]func(l *Loop, c uint32){
@@ -98,8 +99,9 @@ func TestFinishReadsWhatCameBeforeTheClientsEnd(t *testing.T) {
 	}
 }
 
-// A client that sends more than its socket's buffer takes while it is held and paused, and leaves, is seen
-// to have left. One that sends less goes on when its turn comes, and so does one that is not held.
+// A client that sends more than its socket's buffer takes while it is held and paused, and leaves,
+// is seen to have left. One that sends less goes on when its turn comes, and so does one that is not
+// held.
 func TestHeldClientThatSendsTooMuchEnds(t *testing.T) {
 	for name, tt := range map[string]struct {
 		hold bool

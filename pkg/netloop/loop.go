@@ -272,9 +272,9 @@ func (l *Loop) onConnections(set int) {
 	}
 }
 
-// named returns the connection that an event names, nil when it is closed. A slot is freed at the end
-// of the batch at the earliest. An older event could come only for a socket that somebody else still
-// holds; its page of slots may be gone, or another connection may have the number.
+// named returns the connection that an event names, nil when it is closed. A slot is freed at the
+// end of the batch at the earliest. An older event could come only for a socket that somebody else
+// still holds; its page of slots may be gone, or another connection may have the number.
 func (l *Loop) named(ev *unix.EpollEvent) *slot {
 	s := l.slots.Find(uint32(ev.Fd))
 	if s == nil || s.fd < 0 || s.gen == 0 || s.gen != uint16(ev.Pad) {

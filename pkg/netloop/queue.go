@@ -49,8 +49,8 @@ type queue struct {
 	empty      uint8          // tries to write of it in a row that the socket took nothing of
 }
 
-// classes is the number of classes of queues by cost, four for each power of two: of two queues of a class
-// the longer is at most a quarter longer.
+// classes is the number of classes of queues by cost, four for each power of two: of two queues of a
+// class the longer is at most a quarter longer.
 const classes = 4*64 + 4
 
 // classOf returns the class of a cost, which is not 0 and therefore at least pieceCost.
@@ -107,8 +107,11 @@ func (q *queues) share(key uint64, b []byte) *block {
 	return blk
 }
 
-// add has a block from off on wait in the queue *id of the connection c, which it makes when there is none.
-func (q *queues) add(c uint32, id *uint32, blk *block, off int, now timewheel.Tick, st *stats.Loop) {
+// add has a block from off on wait in the queue *id of the connection c, which it makes when there
+// is none.
+func (q *queues) add(
+	c uint32, id *uint32, blk *block, off int, now timewheel.Tick, st *stats.Loop,
+) {
 	if *id == 0 {
 		var qu *queue
 		*id, qu = q.all.Alloc()

@@ -8,8 +8,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A listener that another process has shut down fails for ever. It does not keep the loop busy, the loop's
-// other listener goes on, and it is served again when it listens again.
+// A listener that another process has shut down fails for ever. It does not keep the loop busy, the
+// loop's other listener goes on, and it is served again when it listens again.
 func TestListenerThatFailsForEver(t *testing.T) {
 	t.Parallel()
 	w, _ := startWatching(t, nil)

@@ -131,10 +131,11 @@ func (l *Loop) flush(c uint32, s *slot) {
 	l.handler.Drained(c)
 }
 
-// shed closes connections with the longest queues until the daemon is within its budget again, or this loop
-// within its share of it: the clients of a loop do not pay for those of another. A connection that stays
-// has a queue that is at most a quarter longer than that of one that was closed. In one batch their number
-// is bounded, and that of the pieces in their queues. It reports whether there is more to close.
+// shed closes connections with the longest queues until the daemon is within its budget again, or
+// this loop within its share of it: the clients of a loop do not pay for those of another. A
+// connection that stays has a queue that is at most a quarter longer than that of one that was
+// closed. In one batch their number is bounded, and that of the pieces in their queues. It reports
+// whether there is more to close.
 func (l *Loop) shed() (more bool) {
 	conns, pieces := batchSheds, batchShedPieces
 	for l.queues.over() {
@@ -152,13 +153,15 @@ func (l *Loop) shed() (more bool) {
 	return false
 }
 
-// lagTime is how long a connection counts as behind: less than the 5 s in which pushpub wants an answer.
-// Readers on a machine with 15 times the work that it can do were seen to take 3.7 s to catch up.
+// lagTime is how long a connection counts as behind: less than the 5 s in which pushpub wants an
+// answer. Readers on a machine with 15 times the work that it can do were seen to take 3.7 s to
+// catch up.
 const lagTime = 4 * time.Second
 
 // Lags reports whether the connection has fallen behind lately: an eighth of what its queue takes is
-// waiting, and something has waited for less than lagTime. A publisher may wait for it to catch up. One
-// that has been behind for longer does not count: it catches up by itself, or its queue fills up.
+// waiting, and something has waited for less than lagTime. A publisher may wait for it to catch up.
+// One that has been behind for longer does not count: it catches up by itself, or its queue fills
+// up.
 func (l *Loop) Lags(c uint32) bool { return l.lags(l.slots.At(c)) }
 
 func (l *Loop) lags(s *slot) bool {
@@ -172,8 +175,9 @@ func (l *Loop) lags(s *slot) bool {
 // Behind reports whether something waits in the connection's queue.
 func (l *Loop) Behind(c uint32) bool { return l.slots.At(c).queue != 0 }
 
-// Unsent returns about how many bytes of what was sent to the connection its client has not acknowledged: those in its queue, with
-// what they are charged, and those in the kernel. It makes a system call.
+// Unsent returns about how many bytes of what was sent to the connection its client has not
+// acknowledged: those in its queue, with what they are charged, and those in the kernel. It makes a
+// system call.
 func (l *Loop) Unsent(c uint32) int {
 	s := l.slots.At(c)
 	if s.fd < 0 {
@@ -186,8 +190,8 @@ func (l *Loop) Unsent(c uint32) int {
 	return n + l.Queued(c)
 }
 
-// Quiet returns the time since something was last written to the connection or queued for it: none, while something waits
-// in its queue.
+// Quiet returns the time since something was last written to the connection or queued for it: none,
+// while something waits in its queue.
 func (l *Loop) Quiet(c uint32) time.Duration {
 	if l.slots.At(c).queue != 0 {
 		return 0

@@ -19,8 +19,8 @@ func queueUp(l *Loop, b []byte) uint32 {
 	return c
 }
 
-// first returns one of the longest queues, or one that is at most a quarter shorter, however they have come
-// about.
+// first returns one of the longest queues, or one that is at most a quarter shorter, however they
+// have come about.
 func TestFirstIsAboutTheLongestQueue(t *testing.T) {
 	q := queues{budget: NewBudget(math.MaxInt64)}
 	var st stats.Loop
@@ -94,7 +94,8 @@ func TestShedIsBounded(t *testing.T) {
 	})
 }
 
-// BenchmarkShed is what it takes to find and close the longest of 1,000 queues among 500,000 connections.
+// BenchmarkShed is what it takes to find and close the longest of 1,000 queues among 500,000
+// connections.
 func BenchmarkShed(b *testing.B) {
 	r, _ := startLoop(b, func(cfg *Config, _ *recorder) { cfg.Queue = NewBudget(1 << 30) })
 	r.call(func() {

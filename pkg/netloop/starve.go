@@ -1,17 +1,19 @@
 package netloop
 
-// emptyTries is how many writes in a row a socket may take nothing of, although it says that it has room.
+// emptyTries is how many writes in a row a socket may take nothing of, although it says that it has
+// room.
 const emptyTries = 8
 
-// starving is a connection that waits for another try to write, although its socket says that it has room.
+// starving is a connection that waits for another try to write, although its socket says that it has
+// room.
 type starving struct {
 	conn uint32
 	gen  uint16
 }
 
-// full notes that the socket takes no more for now. An edge tells when there is room. Where TCP is out of
-// memory that edge comes at once, and the loop would spin just then: after emptyTries of them in a row the
-// connection is left alone until the next tick.
+// full notes that the socket takes no more for now. An edge tells when there is room. Where TCP is
+// out of memory that edge comes at once, and the loop would spin just then: after emptyTries of them
+// in a row the connection is left alone until the next tick.
 func (l *Loop) full(c uint32, s *slot, wrote bool) {
 	qu := l.queues.all.At(s.queue)
 	if wrote {
@@ -25,8 +27,8 @@ func (l *Loop) full(c uint32, s *slot, wrote bool) {
 	}
 }
 
-// retryStarving tries a bounded number of the starving connections again, once in a tick, and at once while
-// they get something. It reports whether to go on.
+// retryStarving tries a bounded number of the starving connections again, once in a tick, and at
+// once while they get something. It reports whether to go on.
 func (l *Loop) retryStarving() (more bool) {
 	if len(l.starving) == 0 {
 		return false

@@ -9,8 +9,9 @@ import (
 	"holdfast/pkg/stats"
 )
 
-// A socket that says that it has room and takes nothing, as TCP does when it is out of memory, is left
-// alone after a few tries, until the next tick. What waits is written when it takes something again.
+// A socket that says that it has room and takes nothing, as TCP does when it is out of memory, is
+// left alone after a few tries, until the next tick. What waits is written when it takes something
+// again.
 func TestSocketThatTakesNothingIsLeftAlone(t *testing.T) {
 	r, addr := startLoop(t, nil)
 	conn := dialSlow(t, addr)
@@ -50,7 +51,8 @@ func TestSocketThatTakesNothingIsLeftAlone(t *testing.T) {
 	})
 }
 
-// Those that are left alone may leave, and their numbers come back; the tries of a batch are bounded.
+// Those that are left alone may leave, and their numbers come back; the tries of a batch are
+// bounded.
 func TestStarvingConnectionsLeave(t *testing.T) {
 	r, addr := startLoop(t, nil)
 	dialSlow(t, addr)

@@ -49,7 +49,8 @@ func unread(fd int) int {
 
 // forget takes fd out of an epoll set.
 func forget(set, fd int) unix.Errno {
-	_, _, errno := unix.RawSyscall6(unix.SYS_EPOLL_CTL, uintptr(set), unix.EPOLL_CTL_DEL, uintptr(fd), 0, 0, 0)
+	_, _, errno := unix.RawSyscall6(unix.SYS_EPOLL_CTL,
+		uintptr(set), unix.EPOLL_CTL_DEL, uintptr(fd), 0, 0, 0)
 	return errno
 }
 

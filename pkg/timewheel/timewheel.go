@@ -22,8 +22,8 @@ func (n *Node) Armed() bool { return n.due != 0 }
 
 const buckets = 2048
 
-// looksPerCall is how many slots Advance looks at for each that it may call for. Those of other turns of the
-// wheel stand in the same buckets.
+// looksPerCall is how many slots Advance looks at for each that it may call for. Those of other
+// turns of the wheel stand in the same buckets.
 const looksPerCall = 8
 
 // Wheel holds the deadlines of one loop's slots.
@@ -78,9 +78,9 @@ func (w *Wheel) unlink(id uint32, n *Node) {
 	*n = Node{}
 }
 
-// Advance moves the wheel to now and calls fn for slots whose deadline has come, each disarmed first, at
-// most limit of them, and looks at a multiple of that at most. It reports whether more are waiting, for
-// another call. fn may arm and disarm any slot.
+// Advance moves the wheel to now and calls fn for slots whose deadline has come, each disarmed
+// first, at most limit of them, and looks at a multiple of that at most. It reports whether more are
+// waiting, for another call. fn may arm and disarm any slot.
 func (w *Wheel) Advance(now Tick, limit int, fn func(id uint32)) (more bool) {
 	if now > w.now {
 		w.now = now
