@@ -5,7 +5,6 @@ import (
 	"log/slog"
 	"math"
 	"net/netip"
-	"slices"
 	"sync/atomic"
 	"time"
 
@@ -16,6 +15,7 @@ import (
 	"holdfast/pkg/publish"
 	"holdfast/pkg/route"
 	"holdfast/pkg/slab"
+	"holdfast/pkg/sse"
 	"holdfast/pkg/stats"
 	"holdfast/pkg/ws"
 )
@@ -125,7 +125,7 @@ type Clients struct {
 	tickets uint32   // questions so far
 	queue   []uint32 // connections that wait to ask
 
-	forms      []hold        // by form
+	forms      forms
 	encode     []hub.Encoder // by form
 	corsFields []string      // by cors
 
@@ -158,7 +158,7 @@ type client struct {
 	opened uint32 // Unix time at which it was accepted
 	birth  uint16 // low bits of how many connections the loop had had then; with opened they tell it from all that had its number
 	phase  phase
-	form   form // of what it gets, while it is held
+	form   formID // of what it gets, while it is held
 }
 
 // phase is where a connection stands.
@@ -196,10 +196,27 @@ func New(opts Options, t Transport, dir *hub.Directory, loop int, st *stats.Loop
 		opts.Feed = new(stats.Feed)
 	}
 	c := &Clients{ownKey: 1 << 63, loop: loop, opts: opts, t: t, stats: st, limits: http1.Limits{MaxHead: opts.MaxHeader}, corsFields: corsFields(opts.Origins)}
-	c.forms = newForms(c.corsFields)
+	c.newForms()
 	c.encode = c.encoders()
 	c.members = hub.NewMembers(dir, loop, c.encode, c, st)
 	return c
+}
+
+// newForms makes the kinds of holds and their forms.
+func (c *Clients) newForms() {
+	fs, stream := &c.forms, directStream{streaming{c}}
+	fs.events = fs.addStream(eventStreams{stream}, sse.KeepAlive, "")
+	fs.stream = fs.addStream(rawStreams{stream}, sse.KeepAlive, streamOpen)
+	fs.webSocket = fs.add(form{
+		kind: sockets{c}, keepAlive: ws.AppendFrame(nil, ws.Ping, ""),
+		last: ws.AppendClose(nil, ws.CodeGoingAway, ""),
+	})
+	fs.gripStream = fs.addStream(gripStreams{streaming{c}}, "", "")
+	fs.gripFiltered = fs.addStream(gripFilteredStreams{gripStreams{streaming{c}}}, "", "")
+	fs.gripResponse = fs.add(form{kind: gripResponses{c}})
+	for _, fields := range c.corsFields {
+		fs.polls = append(fs.polls, fs.addPolls(polls{c}, fields))
+	}
 }
 
 // Open begins a connection. One that is refused is told to come back and ended.
@@ -225,7 +242,7 @@ func (c *Clients) Data(id uint32, b []byte, seen int) (used int) {
 	cl := c.table.At(id)
 	switch cl.phase {
 	case held:
-		return c.heldData(id, cl, b)
+		return c.form(cl).kind.data(id, cl, b)
 	case asking:
 		return 0
 	case proxying:
@@ -266,24 +283,11 @@ func (c *Clients) Data(id uint32, b []byte, seen int) (used int) {
 		case cl.phase == proxying:
 			return used + m + c.requestBody(id, b[used+m:])
 		case cl.phase == held:
-			return used + m + c.heldData(id, cl, b[used+m:])
+			return used + m + c.form(cl).kind.data(id, cl, b[used+m:])
 		}
 		used, seen = used+m, 0
 	}
 	return used
-}
-
-// heldData takes what a held client sends: frames of a WebSocket; nothing of a poll, whose client may send its next request
-// already; and a stream's client has nothing more to say.
-func (c *Clients) heldData(id uint32, cl *client, b []byte) (used int) {
-	switch c.forms[cl.form].kind {
-	case stats.Poll:
-		c.t.Pause(id)
-		return 0
-	case stats.WS:
-		return c.frames(id, b)
-	}
-	return len(b)
 }
 
 // begun starts the clock of a head whose first bytes have arrived. That of a new connection runs since it was accepted.
@@ -299,17 +303,14 @@ func (c *Clients) Gone(id uint32) {
 	cl := c.table.At(id)
 	c.members.Leave(cl.subs)
 	c.stats.Connections[c.kind(cl)].Add(-1)
-	if c.kind(cl) == stats.WS {
-		c.readers.Drop(id)
-	}
 	if a := c.asks.Find(id); a != nil && a.state != notAsked {
 		c.asks.Drop(id)
 	}
-	c.dropExpiry(id)
-	c.dropPosition(id)
+	if cl.phase == held {
+		c.form(cl).kind.gone(id)
+	}
 	c.dropPeer(id)
 	c.dropProxied(id)
-	c.dropGrip(id, cl)
 	c.table.Drop(id)
 }
 
@@ -325,7 +326,7 @@ func (c *Clients) kind(cl *client) stats.Kind {
 	if cl.phase != held {
 		return stats.HTTP
 	}
-	return c.forms[cl.form].kind
+	return c.form(cl).kind.counts()
 }
 
 // Due acts on a deadline: of the head, of the next request, or of the keep-alive of a held stream.
@@ -343,18 +344,7 @@ func (c *Clients) Due(id uint32) {
 	case proxying:
 		c.proxyDue(id)
 	case held:
-		switch {
-		case cl.form == gripResponse:
-			c.gripTimeout(id, cl)
-		case cl.form >= gripChunked && cl.form < gripResponse:
-			c.gripKeepAlive(id, cl)
-		case c.expired(id):
-			c.expire(id, cl)
-		case c.forms[cl.form].kind == stats.Poll:
-			c.endPoll(id, cl)
-		default:
-			c.keepAlive(id, cl)
-		}
+		c.form(cl).kind.due(id, cl)
 	}
 }
 
@@ -407,45 +397,17 @@ func (c *Clients) Deliver(key uint64, conns []uint32, b []byte, items int) (hand
 	if len(conns) == 0 {
 		return 0, 0
 	}
-	if c.forms[c.table.At(conns[0]).form].kind == stats.Poll && slices.ContainsFunc(conns, c.t.Behind) {
-		return c.answerPolls(key, conns, b)
-	}
-	written, behind, leftOut := c.t.SendShared(key, conns, b)
-	c.stats.Delivered.Add(uint64(written * items))
-	if leftOut > 0 {
-		c.stats.Dropped[stats.DropQueueFull].Add(uint64(leftOut * items))
-	}
-	return written, behind
+	return c.form(c.table.At(conns[0])).kind.hand(key, conns, b, items)
 }
 
 // End ends the holds of connections that have their answer, or because an item says so.
 func (c *Clients) End(conns []uint32) {
 	for _, id := range conns {
 		if c.alive(id) { // Deliver may have ended it
-			c.end(id, c.table.At(id), stats.CloseAction)
+			cl := c.table.At(id)
+			c.form(cl).kind.end(id, cl, stats.CloseAction)
 		}
 	}
-}
-
-// end ends a hold whose last item said so: a stream with its connection; a poll, which has its answer, without; a WebSocket,
-// which has its close frame, with it.
-func (c *Clients) end(id uint32, cl *client, why stats.CloseReason) {
-	switch c.forms[cl.form].kind {
-	case stats.Poll:
-		c.afterPoll(id, cl)
-	case stats.WS:
-		c.t.Finish(id, why)
-	default:
-		c.endStream(id, cl, why)
-	}
-}
-
-// endStream ends a held stream as a client expects it.
-func (c *Clients) endStream(id uint32, cl *client, why stats.CloseReason) {
-	if last := c.forms[cl.form].last; len(last) > 0 {
-		c.t.Send(id, last)
-	}
-	c.finish(id, why)
 }
 
 // Drain is a step of the shutdown. The daemon posts one for each of a number of equal periods.
@@ -484,13 +446,6 @@ func (c *Clients) drain(d *Drain) {
 			continue
 		}
 		share--
-		switch {
-		case cl.form == gripResponse:
-			c.gripTimeout(id, cl)
-		case c.forms[cl.form].kind == stats.Poll:
-			c.endPoll(id, cl)
-		default:
-			c.endStream(id, cl, stats.CloseDrain)
-		}
+		c.form(cl).kind.drain(id, cl)
 	}
 }

@@ -4,111 +4,121 @@ import (
 	"holdfast/pkg/http1"
 	"holdfast/pkg/hub"
 	"holdfast/pkg/publish"
-	"holdfast/pkg/sse"
-	"holdfast/pkg/stats"
-	"holdfast/pkg/ws"
 )
 
-// form is what a held connection gets: what it is for its client, and how it is framed. It is the number of the encoder
-// in the hub. Behind those named here come the polls of pages of other origins: their answers say that they are allowed, and
-// an answer is encoded for many at once.
-type form uint8
-
-const (
-	eventsChunked form = iota // Server-Sent Events, HTTP/1.1
-	eventsPlain               // the same, HTTP/1.0: until close
-	streamChunked             // the raw stream
-	streamPlain
-	webSocket
-	gripChunked     // a stream that a backend holds, HTTP/1.1
-	gripPlain       // the same, HTTP/1.0
-	gripEachChunked // one with filters: what it gets is decided for each
-	gripEachPlain
-	gripResponse // a response that a backend holds
-	pollKeep     // one answer, after which the connection stays
-	pollKeepOld  // the same for a client of HTTP/1.0, which wants to be told
-	pollClose    // one answer, after which it does not
-
-	numPolls = 6 // these three, and the same for those who have missed something
-)
-
-// hold is what the hold of a form consists of, besides the items.
-type hold struct {
-	kind      stats.Kind
+// form is what a held connection gets: a kind of hold, how that is framed, and what its client
+// asked for. What is in the record of a connection is its number.
+type form struct {
+	kind      kind
+	each      each   // the kind, where it has no encoder
+	direct    direct // the kind, where it is one
 	chunked   bool
 	opening   []byte // follows the head of a raw stream, where it is asked for
 	keepAlive []byte
 	last      []byte // ends the body
-	fields    string // of a poll's answer
-	closes    bool   // after a poll's answer
+	fields    string // further field lines of a poll's answer
+	closes    bool   // the connection ends with its answer
+	gapped    formID // the same after a gap: a poll's answer says so
+	closing   formID // the same, and the connection ends with its answer
 }
 
-// newForms returns the forms, given the fields for pages of other origins.
-func newForms(corsFields []string) []hold {
-	forms := []hold{
-		eventsChunked: {kind: stats.Events, chunked: true, keepAlive: http1.AppendChunk(nil, []byte(sse.KeepAlive)), last: []byte(http1.FinalChunk)},
-		eventsPlain:   {kind: stats.Events, keepAlive: []byte(sse.KeepAlive)},
-		streamChunked: {kind: stats.Stream, chunked: true, opening: http1.AppendChunk(nil, []byte(streamOpen)),
-			keepAlive: http1.AppendChunk(nil, []byte(sse.KeepAlive)), last: []byte(http1.FinalChunk)},
-		streamPlain: {kind: stats.Stream, opening: []byte(streamOpen), keepAlive: []byte(sse.KeepAlive)},
-		webSocket:   {kind: stats.WS, keepAlive: ws.AppendFrame(nil, ws.Ping, ""), last: ws.AppendClose(nil, ws.CodeGoingAway, "")},
-	}
-	forms = append(forms,
-		hold{kind: stats.Stream, chunked: true, last: []byte(http1.FinalChunk)},
-		hold{kind: stats.Stream},
-		hold{kind: stats.Stream, chunked: true, last: []byte(http1.FinalChunk)},
-		hold{kind: stats.Stream},
-		hold{kind: stats.Poll})
-	for _, cors := range corsFields {
-		for _, fields := range []string{cors, gapField + cors} {
-			forms = append(forms,
-				hold{kind: stats.Poll, fields: fields},
-				hold{kind: stats.Poll, fields: keepAliveField + fields},
-				hold{kind: stats.Poll, fields: closeField + fields, closes: true})
-		}
-	}
-	return forms
+// formID is the number of a form, and of its encoder in the hub.
+type formID uint8
+
+// maxForms is the number of forms that a formID can tell apart.
+const maxForms = 1 << 8
+
+// framed is the two forms of a stream.
+type framed struct {
+	chunked formID // for HTTP/1.1
+	plain   formID // for HTTP/1.0: until the connection closes
 }
 
-// pollForm is the form of a poll that the request in hand begins.
-func (c *Clients) pollForm() form {
-	f := pollKeep
-	switch {
-	case !c.keeps():
-		f = pollClose
-	case c.req.Minor == 0:
-		f = pollKeepOld
+func (f framed) of(chunked bool) formID {
+	if chunked {
+		return f.chunked
 	}
-	return f + numPolls*form(c.cors)
+	return f.plain
 }
 
-// gapForm is the form in which a connection of the form f is held that has missed something: the one answer of a poll says so,
-// others are told before.
-func gapForm(f form) form {
-	if f < pollKeep {
-		return f
-	}
-	return f + numPolls/2
+// pollForms are the forms of polls whose answers say the same about pages of other origins.
+type pollForms struct {
+	keep    formID // the connection stays
+	keepOld formID // the same for a client of HTTP/1.0, which wants to be told
+	closing formID // it does not
 }
 
-// streamOpen is what begins a raw stream that asks for an opening: the event that the backend of
-// the published Pushpin set-up for a million connections sends. Load clients wait for it.
-const streamOpen = "event: message\ndata: stream open\n\n"
+// forms are all forms of a loop's connections. The answers of polls say which pages may read them,
+// and an answer is encoded for many at once: so there are forms for each value of cors.
+type forms struct {
+	all          []form
+	events       framed
+	stream       framed
+	gripStream   framed
+	gripFiltered framed // what each connection gets is decided for it alone
+	gripResponse formID
+	webSocket    formID
+	polls        []pollForms // by cors
+}
+
+// at returns the form of that number.
+func (fs *forms) at(id formID) *form { return &fs.all[id] }
+
+// add adds a form and returns its number.
+func (fs *forms) add(f form) formID {
+	if len(fs.all) == maxForms {
+		panic("session: more forms than a formID tells apart")
+	}
+	id := formID(len(fs.all))
+	f.each, _ = f.kind.(each)
+	f.direct, _ = f.kind.(direct)
+	f.gapped, f.closing = id, id
+	fs.all = append(fs.all, f)
+	return id
+}
+
+// addStream adds the two forms of a stream. keepAlive and opening are what a client sees of them.
+func (fs *forms) addStream(k kind, keepAlive, opening string) framed {
+	chunked := form{kind: k, chunked: true, last: []byte(http1.FinalChunk)}
+	plain := form{kind: k}
+	if keepAlive != "" {
+		plain.keepAlive = []byte(keepAlive)
+		chunked.keepAlive = http1.AppendChunk(nil, plain.keepAlive)
+	}
+	if opening != "" {
+		plain.opening = []byte(opening)
+		chunked.opening = http1.AppendChunk(nil, plain.opening)
+	}
+	return framed{fs.add(chunked), fs.add(plain)}
+}
+
+// addPolls adds the forms of polls whose answers have the field lines of cors.
+func (fs *forms) addPolls(k kind, cors string) pollForms {
+	three := func(fields string) (p pollForms) {
+		p.keep = fs.add(form{kind: k, fields: fields})
+		p.keepOld = fs.add(form{kind: k, fields: keepAliveField + fields})
+		p.closing = fs.add(form{kind: k, fields: closeField + fields, closes: true})
+		fs.at(p.keep).closing, fs.at(p.keepOld).closing = p.closing, p.closing
+		return p
+	}
+	p, missed := three(cors), three(gapField+cors)
+	fs.at(p.keep).gapped = missed.keep
+	fs.at(p.keepOld).gapped = missed.keepOld
+	fs.at(p.closing).gapped = missed.closing
+	return p
+}
+
+// form returns the form in which the connection is held.
+func (c *Clients) form(cl *client) *form { return c.forms.at(cl.form) }
 
 // encoders returns the encoder of each form. They share the scratch buffer of c.
 func (c *Clients) encoders() []hub.Encoder {
-	all := []hub.Encoder{
-		eventsChunked: c.chunks(appendEvent),
-		eventsPlain:   appendEvent,
-		streamChunked: c.chunks(appendStream),
-		streamPlain:   appendStream,
-		webSocket:     appendMessage,
-		gripChunked:   c.chunks(appendStream),
-		gripPlain:     appendStream,
-		gripResponse:  nil, // as those with filters: see DeliverEach
-	}
-	for f := range c.forms[len(all):] {
-		all = append(all, c.pollEncoder(pollKeep+form(f)))
+	all := make([]hub.Encoder, len(c.forms.all))
+	for i := range all {
+		f := c.forms.at(formID(i))
+		if all[i] = f.kind.encoder(f); all[i] != nil && f.chunked {
+			all[i] = c.chunks(all[i])
+		}
 	}
 	return all
 }
@@ -120,49 +130,4 @@ func (c *Clients) chunks(e hub.Encoder) hub.Encoder {
 		c.event = b
 		return http1.AppendChunk(dst, b), effect
 	}
-}
-
-// appendEvent appends the item as Server-Sent Events see it: its sse format, else its http-stream content without one
-// trailing newline as the data, which is text. The item's id is the event's id, unless the format names another.
-func appendEvent(dst []byte, it *publish.Item) ([]byte, hub.Effect) {
-	e := sse.Event{ID: it.ID}
-	switch {
-	case it.Has(publish.SSE):
-		e.Event, e.Data, e.Retry = it.Event.Event, publish.ToText(it.Event.Data), it.Event.Retry
-		if it.Event.ID != "" {
-			e.ID = it.Event.ID
-		}
-	case streamEffect(it) == hub.Deliver:
-		e.Data = publish.ToText(it.Stream.Content)
-		if n := len(e.Data); n > 0 && e.Data[n-1] == '\n' {
-			e.Data = e.Data[:n-1]
-		}
-	default:
-		return dst, streamEffect(it)
-	}
-	dst = sse.AppendEvent(dst, e)
-	if it.Position != "" { // its id would lead elsewhere
-		dst = sse.AppendID(dst, it.Position)
-	}
-	return dst, max(hub.Deliver, streamEffect(it))
-}
-
-// appendStream appends the item as a raw stream sees it: its http-stream content, byte for byte.
-func appendStream(dst []byte, it *publish.Item) ([]byte, hub.Effect) {
-	effect := streamEffect(it)
-	if effect == hub.Deliver {
-		dst = append(dst, it.Stream.Content...)
-	}
-	return dst, effect
-}
-
-// streamEffect is what the http-stream format of an item asks for. A hint is for connections with a backend behind them.
-func streamEffect(it *publish.Item) hub.Effect {
-	switch it.For(publish.HTTPStream, false) {
-	case publish.Content:
-		return hub.Deliver
-	case publish.Closing:
-		return hub.End
-	}
-	return hub.Nothing
 }

@@ -112,7 +112,7 @@ func (c *Clients) holdFor(id uint32, cl *client, p *proxied, plan *exchange.Plan
 	}
 	channels := c.gripChannels(id, in.Channels)
 	in.Channels = channels
-	f := gripForm(in.Hold, chunked, channels)
+	f := c.gripForm(in.Hold, chunked, channels)
 	subs, ok := c.joinGrip(id, f, rt.Prefix, channels, plan.Subs)
 	if !ok {
 		c.gripError(id, cl, p, plan)
@@ -120,14 +120,23 @@ func (c *Clients) holdFor(id uint32, cl *client, p *proxied, plan *exchange.Plan
 	}
 	cl.subs = subs // from here on they end with the connection, or by leave
 	if in.Hold == grip.ResponseHold {
-		more := &gripMore{route: rt, user: in.Meta[grip.UserMeta], flags: flags, each: &gripEach{plan: plan, channels: slices.Clone(channels)}}
+		more := &gripMore{
+			route: rt,
+			user:  in.Meta[grip.UserMeta],
+			flags: flags,
+			each:  &gripEach{plan: plan, channels: slices.Clone(channels)},
+		}
 		c.holdResponse(id, cl, p, more)
 		return
 	}
 	h := gripHold{}
-	if f == gripEachChunked || f == gripEachPlain {
+	if f == c.forms.gripFiltered.of(chunked) {
 		h.more = &gripMore{route: rt, user: strings.Clone(in.Meta[grip.UserMeta]), flags: flags}
-		if same := channels[0].Filters; len(plan.Subs) == 0 && !slices.ContainsFunc(channels, func(ch grip.Channel) bool { return ch.Filters != same }) {
+		if same := channels[0].Filters; len(plan.Subs) == 0 &&
+			!slices.ContainsFunc(
+				channels,
+				func(ch grip.Channel) bool { return ch.Filters != same },
+			) {
 			h.more.filters = same
 		} else {
 			h.more.each = &gripEach{channels: slices.Clone(channels)}
@@ -143,35 +152,15 @@ func (c *Clients) holdFor(id uint32, cl *client, p *proxied, plan *exchange.Plan
 	c.t.Again(id) // what the client still sends is thrown away, its leaving is seen
 }
 
-// holdResponse holds a request, which is subscribed already, until something is published, unless that has happened.
-func (c *Clients) holdResponse(id uint32, cl *client, p *proxied, more *gripMore) {
-	plan := more.each.plan
-	switch {
-	case c.draining:
-		c.leave(cl)
-		c.beginAnswer(id, p, timeoutHead(plan, more.flags), plan.Body)
-		c.endAnswer(id, cl)
-		return
-	case p.repeats < maxRepeats && c.gripStale(more):
-		c.leave(cl)
-		c.askAgain(id, cl, more, p.repeats+1)
-		return
-	}
-	if more.each.cost = holdCost(plan); !c.opts.Holds.take(more.each.cost) {
-		c.leave(cl)
-		c.warn("held requests take all of --hold-memory", id)
-		c.dismiss(id, 503, "too many requests are held: come back in a moment", retryField(), stats.CloseOverload)
-		return
-	}
-	c.startHold(id, cl, gripResponse, gripHold{more: more})
-	c.t.Arm(id, plan.Instruct.Timeout)
-	c.t.Hold(id)
-	c.t.Again(id) // its leaving is seen again
-}
-
 // openStream sends what a held stream begins with, as far as that has not happened. When it reports false there is nothing to hold: the
 // connection is gone, or answered, or ends because pushd does.
-func (c *Clients) openStream(id uint32, cl *client, p *proxied, plan *exchange.Plan, chunked bool) bool {
+func (c *Clients) openStream(
+	id uint32,
+	cl *client,
+	p *proxied,
+	plan *exchange.Plan,
+	chunked bool,
+) bool {
 	if !plan.Begun {
 		plan.Head.Length, plan.Head.Closes = -1, !p.is(headOnly)
 		c.beginAnswer(id, p, plan.Head, nil)
@@ -211,19 +200,14 @@ func appendFramed(dst, b []byte, chunked bool) []byte {
 }
 
 // gripForm is the form of a hold.
-func gripForm(kind grip.Hold, chunked bool, channels []grip.Channel) form {
-	filtered := slices.ContainsFunc(channels, func(ch grip.Channel) bool { return ch.Filters != 0 })
+func (c *Clients) gripForm(kind grip.Hold, chunked bool, channels []grip.Channel) formID {
 	switch {
 	case kind == grip.ResponseHold:
-		return gripResponse
-	case filtered && chunked:
-		return gripEachChunked
-	case filtered:
-		return gripEachPlain
-	case chunked:
-		return gripChunked
+		return c.forms.gripResponse
+	case slices.ContainsFunc(channels, func(ch grip.Channel) bool { return ch.Filters != 0 }):
+		return c.forms.gripFiltered.of(chunked)
 	}
-	return gripPlain
+	return c.forms.gripStream.of(chunked)
 }
 
 // gripChannels returns the channels of a hold, as many as a connection may have: the others are left out, as Pushpin does, but
@@ -233,12 +217,22 @@ func (c *Clients) gripChannels(id uint32, channels []grip.Channel) []grip.Channe
 		return channels
 	}
 	c.stats.Dropped[stats.DropSubscriptions].Add(uint64(len(channels) - c.opts.MaxChannels))
-	c.warn("a backend subscribes a connection to more channels than --max-subscriptions", id, slog.Int("channels", len(channels)))
+	c.warn(
+		"a backend subscribes a connection to more channels than --max-subscriptions",
+		id,
+		slog.Int("channels", len(channels)),
+	)
 	return slices.Clone(channels[:c.opts.MaxChannels])
 }
 
 // joinGrip subscribes the connection to the hold's channels, or to none.
-func (c *Clients) joinGrip(id uint32, f form, prefix string, channels []grip.Channel, extra []string) (subs uint32, ok bool) {
+func (c *Clients) joinGrip(
+	id uint32,
+	f formID,
+	prefix string,
+	channels []grip.Channel,
+	extra []string,
+) (subs uint32, ok bool) {
 	join := func(name string) bool {
 		c.line = append(c.line[:0], name...)
 		if publish.CheckChannel(c.line) != nil {
@@ -269,7 +263,10 @@ func (c *Clients) gripError(id uint32, cl *client, p *proxied, plan *exchange.Pl
 		return
 	}
 	h, body := proxyError()
-	c.warn("a backend's hold cannot be: its channels are too many, or a name with its prefix is too long", id)
+	c.warn(
+		"a backend's hold cannot be: its channels are too many, or a name with its prefix is too long",
+		id,
+	)
 	c.beginAnswer(id, p, h, body)
 	c.endAnswer(id, cl)
 }
@@ -277,167 +274,32 @@ func (c *Clients) gripError(id uint32, cl *client, p *proxied, plan *exchange.Pl
 // proxyError is the answer for what a backend or a publisher did wrong.
 func proxyError() (h *exchange.Head, body []byte) {
 	body = []byte("Error while proxying to origin.\n")
-	return &exchange.Head{Status: 502, Fields: []exchange.Field{{Name: "Content-Type", Value: "text/plain"}}, Length: int64(len(body))}, body
+	return &exchange.Head{
+		Status: 502,
+		Fields: []exchange.Field{{Name: "Content-Type", Value: "text/plain"}},
+		Length: int64(len(body)),
+	}, body
 }
 
 // startHold ends the exchange and holds the connection.
-func (c *Clients) startHold(id uint32, cl *client, f form, h gripHold) {
+func (c *Clients) startHold(id uint32, cl *client, f formID, h gripHold) {
 	c.dropProxied(id)
 	*c.grips.Put(id) = h
-	c.stats.Move(stats.HTTP, c.forms[f].kind)
+	c.stats.Move(stats.HTTP, c.forms.at(f).kind.counts())
 	cl.phase, cl.form = held, f
-}
-
-// dropGrip forgets what a backend asked for a connection that is not held any more.
-func (c *Clients) dropGrip(id uint32, cl *client) {
-	if cl.phase == held && cl.form >= gripChunked && cl.form <= gripResponse {
-		h := c.grips.At(id)
-		c.unshareKeep(h.keep)
-		if cl.form == gripResponse {
-			c.opts.Holds.give(h.more.each.cost)
-		}
-		c.grips.Drop(id)
-	}
-}
-
-// maxRepeats is how often a request is sent again at once because its hold is stale already. A backend that does not get on is then
-// taken at its word.
-const maxRepeats = 3
-
-// gripStale reports whether a channel has gone on since the backend read it, and forgets what it has gone on to (reference:
-// grip.md 4.4, the hold-time check).
-func (c *Clients) gripStale(more *gripMore) (stale bool) {
-	for i := range more.each.channels {
-		ch := &more.each.channels[i]
-		if ch.PrevID == "" {
-			continue
-		}
-		if last, known := c.members.LastID(more.route.Prefix + ch.Name); known && last != ch.PrevID {
-			c.members.ForgetLastID(more.route.Prefix + ch.Name)
-			stale = true
-		}
-	}
-	return stale
-}
-
-// askAgain sends a held request to the backend again, with what is known of its channels; repeats is how often that was done since
-// it was held last.
-func (c *Clients) askAgain(id uint32, cl *client, more *gripMore, repeats uint8) {
-	var last []grip.LastID
-	for _, ch := range more.each.channels {
-		if ch.PrevID != "" {
-			last = append(last, grip.LastID{Channel: ch.Name, ID: ch.PrevID})
-		}
-	}
-	if p := c.proxied.Find(id); p != nil && p.x != nil {
-		c.dropProxied(id)
-	}
-	rt := c.routeAgain(more)
-	if rt == nil {
-		c.warn("a held request cannot be sent again: its route is gone, or has no backend", id, slog.String("route", more.route.ID))
-		c.answerTimeout(id, cl, more)
-		return
-	}
-	p := c.proxied.Put(id)
-	p.flags, p.repeats = more.flags|bodyDone, repeats
-	cl.phase = proxying
-	c.t.Await(id)
-	c.t.Arm(id, leftCheck)
-	c.tickets++
-	plan := *more.each.plan
-	plan.Route = rt
-	p.x = plan.Repeat(c.opts.Context, c.t, id, c.tickets, last)
-	c.opts.Backend.Start(p.x)
-}
-
-// routeAgain is the route by which a held request is sent again: the one of the same ID, or what its host and path lead to in a
-// table that does not have that. nil: there is none with a backend.
-func (c *Clients) routeAgain(more *gripMore) *route.Route {
-	again := more.each.plan.Again
-	if again == nil {
-		return nil
-	}
-	table := c.opts.Routes.Load()
-	rt := table.ByID(more.route.ID)
-	if rt == nil {
-		path, _, _ := strings.Cut(again.Request.Target, "?")
-		rt = table.Match(route.Request{Host: []byte(again.Request.Host), Path: []byte(path), TLS: again.Request.Secure, Protocol: route.HTTP})
-	}
-	if rt == nil || rt.Targets[0].Kind != route.Backend {
-		return nil
-	}
-	return rt
-}
-
-// answerTimeout answers a request that is not held any more as if nothing had come for it.
-func (c *Clients) answerTimeout(id uint32, cl *client, more *gripMore) {
-	p := &proxied{flags: more.flags | bodyDone}
-	cl.phase = idle
-	c.beginAnswer(id, p, timeoutHead(more.each.plan, more.flags), more.each.plan.Body)
-	if c.alive(id) {
-		c.goOnAfter(id, cl, p.is(keepsAlive))
-	}
-}
-
-// gripTimeout answers a held request for which nothing has come.
-func (c *Clients) gripTimeout(id uint32, cl *client) {
-	more := c.grips.At(id).more
-	plan := more.each.plan
-	c.endHold(id, cl, timeoutHead(plan, more.flags), plan.Body)
-}
-
-// timeoutHead is the head of the answer to a held request for which nothing has come. Nobody knows the length that GET would have
-// had where HEAD was asked (RFC 9110, 8.6).
-func timeoutHead(plan *exchange.Plan, flags uint16) *exchange.Head {
-	if plan.Head.Length = int64(len(plan.Body)); flags&headOnly != 0 {
-		plan.Head.Length = -1
-	}
-	return plan.Head
 }
 
 // leaveGrip takes a held connection out of its channels.
 func (c *Clients) leaveGrip(id uint32, cl *client) {
 	c.leave(cl)
-	c.stats.Move(c.forms[cl.form].kind, stats.HTTP)
-	c.dropGrip(id, cl)
+	c.stats.Move(c.form(cl).kind.counts(), stats.HTTP)
+	c.form(cl).kind.gone(id)
 	cl.phase = idle
 	c.t.Release(id)
 }
 
-// endHold answers a held request, whose connection then goes on.
-func (c *Clients) endHold(id uint32, cl *client, h *exchange.Head, body []byte) {
-	p := &proxied{flags: c.grips.At(id).more.flags | bodyDone}
-	c.leaveGrip(id, cl)
-	if !c.alive(id) {
-		return
-	}
-	c.beginAnswer(id, p, h, body)
-	c.goOnAfter(id, cl, p.is(keepsAlive))
-}
-
-// armGrip waits for the next keep-alive of a stream.
-func (c *Clients) armGrip(id uint32, keep *gripKeep) {
-	if keep != nil {
-		c.t.Arm(id, spread(keep.every))
-	}
-}
-
-// gripKeepAlive writes what the backend wants a quiet stream to get.
-func (c *Clients) gripKeepAlive(id uint32, cl *client) {
-	keep := c.grips.At(id).keep
-	if keep == nil { // a deadline of before the hold
-		return
-	}
-	if quiet := c.t.Quiet(id); keep.mode == grip.Idle && quiet < keep.every-min(time.Second, keep.every/2) {
-		c.t.Arm(id, keep.every-quiet)
-		return
-	}
-	c.armGrip(id, keep)
-	c.out = append(c.out[:0], keep.data...)
-	if c.forms[cl.form].chunked {
-		c.event = http1.AppendChunk(c.event[:0], c.out)
-		c.t.Send(id, c.event)
-		return
-	}
-	c.t.Send(id, c.out)
+// dropGrip forgets what a backend asked for a connection that is not held any more.
+func (c *Clients) dropGrip(id uint32) {
+	c.unshareKeep(c.grips.At(id).keep)
+	c.grips.Drop(id)
 }

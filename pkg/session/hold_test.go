@@ -75,8 +75,8 @@ func TestEncoders(t *testing.T) {
 	}
 	f := newFake(t)
 	encoders := f.clients.encoders()
-	if len(encoders) != len(f.clients.forms) {
-		t.Fatalf("%d encoders, want %d", len(encoders), len(f.clients.forms))
+	if len(encoders) != len(f.clients.forms.all) {
+		t.Fatalf("%d encoders, want %d", len(encoders), len(f.clients.forms.all))
 	}
 	chunked := func(s string) string {
 		if s == "" {
@@ -85,14 +85,14 @@ func TestEncoders(t *testing.T) {
 		return strings.ToLower(hex(len(s))) + "\r\n" + s + "\r\n"
 	}
 	for _, tt := range tests {
-		for fm, want := range map[form]struct {
+		for fm, want := range map[formID]struct {
 			text   string
 			effect hub.Effect
 		}{
-			eventsPlain:   {tt.events, tt.eventsEffect},
-			eventsChunked: {chunked(tt.events), tt.eventsEffect},
-			streamPlain:   {tt.stream, tt.streamEffect},
-			streamChunked: {chunked(tt.stream), tt.streamEffect},
+			f.clients.forms.events.plain:   {tt.events, tt.eventsEffect},
+			f.clients.forms.events.chunked: {chunked(tt.events), tt.eventsEffect},
+			f.clients.forms.stream.plain:   {tt.stream, tt.streamEffect},
+			f.clients.forms.stream.chunked: {chunked(tt.stream), tt.streamEffect},
 		} {
 			got, effect := encoders[fm]([]byte("before"), &tt.it)
 			if string(got) != "before"+want.text || effect != want.effect {

@@ -230,8 +230,8 @@ func (c *Clients) info(id uint32, cl *client, names int) stats.ConnectionInfo {
 			info.Route = rt.ID
 		}
 	}
-	if cl.phase == held && cl.form >= gripEachChunked && cl.form <= gripResponse {
-		info.Route = c.grips.At(id).more.route.ID
+	if cl.phase == held {
+		c.form(cl).kind.describe(id, &info)
 	}
 	return info
 }
@@ -258,23 +258,7 @@ func (c *Clients) dismissFor(id uint32, cl *client, why stats.CloseReason) {
 		c.dismiss(id, 503, "the connection was closed by an operator", retryField(), why)
 		return
 	}
-	switch {
-	case cl.form == gripResponse:
-		more := c.grips.At(id).more
-		plan := more.each.plan
-		p := &proxied{flags: (more.flags | bodyDone) &^ keepsAlive}
-		if c.leaveGrip(id, cl); !c.alive(id) {
-			return
-		}
-		c.beginAnswer(id, p, timeoutHead(plan, more.flags), plan.Body)
-		c.finish(id, why)
-	case c.forms[cl.form].kind == stats.Poll:
-		cl.form += pollClose - pollKeep - (cl.form-pollKeep)%3
-		c.sendNothing(id, cl)
-		c.finish(id, why)
-	default:
-		c.endStream(id, cl, why)
-	}
+	c.form(cl).kind.dismiss(id, cl, why)
 }
 
 // CountSubscribers is a task: it counts the subscribers that channels have in the loop.

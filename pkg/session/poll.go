@@ -10,6 +10,34 @@ import (
 	"holdfast/pkg/stats"
 )
 
+// polls are requests that are held until something is published.
+type polls struct{ *Clients }
+
+func (polls) counts() stats.Kind { return stats.Poll }
+
+// data takes nothing: the client may send its next request already.
+func (p polls) data(id uint32, _ *client, _ []byte) int {
+	p.t.Pause(id)
+	return 0
+}
+
+func (p polls) due(id uint32, cl *client)                      { p.endPoll(id, cl) }
+func (p polls) drain(id uint32, cl *client)                    { p.endPoll(id, cl) }
+func (p polls) end(id uint32, cl *client, _ stats.CloseReason) { p.afterPoll(id, cl) }
+func (polls) describe(uint32, *stats.ConnectionInfo)           {}
+
+// dismiss answers the poll as one for which nothing has come, and ends its connection.
+func (p polls) dismiss(id uint32, cl *client, why stats.CloseReason) {
+	cl.form = p.form(cl).closing
+	p.sendNothing(id, cl)
+	p.finish(id, why)
+}
+
+func (p polls) gone(id uint32) {
+	p.dropExpiry(id)
+	p.dropPosition(id)
+}
+
 // poll holds the request until the first item with an answer for it, or its timeout. HEAD is answered at once, as a poll for
 // which nothing came. The answer to one that has missed something says so.
 func (c *Clients) poll(id uint32, cl *client, head bool) {
@@ -26,11 +54,11 @@ func (c *Clients) poll(id uint32, cl *client, head bool) {
 		}
 		c.sendNothing(id, cl)
 		c.dropPosition(id)
-		c.next(id, cl, !c.forms[f].closes)
+		c.next(id, cl, !c.forms.at(f).closes)
 		return
 	}
 	q := &c.query
-	gapped := uint8(gapForm(f))
+	gapped := uint8(c.forms.at(f).gapped)
 	r, ok := c.members.Poll(id, q.channels, uint8(f), gapped, q.from, publish.HTTPResponse)
 	switch {
 	case !ok:
@@ -51,21 +79,26 @@ func (c *Clients) poll(id uint32, cl *client, head bool) {
 // answerKept answers a poll with the kept item that it has to get next. The item's position is what
 // the next poll goes on from: on several channels its id would not do, for their order is not that
 // of their numbers.
-func (c *Clients) answerKept(id uint32, cl *client, f form, r *hub.Resumed) {
+func (c *Clients) answerKept(id uint32, cl *client, f formID, r *hub.Resumed) {
 	if r.Gap {
-		f = gapForm(f)
+		f = c.forms.at(f).gapped
 	}
 	c.event = c.members.AppendPosition(c.event[:0], r.Had)
-	c.out = c.appendPollAnswer(c.out[:0], &r.Items[0].Response, string(c.event), c.forms[f].fields)
+	c.out = c.appendPollAnswer(
+		c.out[:0],
+		&r.Items[0].Response,
+		string(c.event),
+		c.forms.at(f).fields,
+	)
 	c.stats.Delivered.Add(1)
 	c.t.Send(id, c.out)
-	c.next(id, cl, !c.forms[f].closes)
+	c.next(id, cl, !c.forms.at(f).closes)
 }
 
 // endPoll answers a poll for which nothing has come.
 func (c *Clients) endPoll(id uint32, cl *client) {
 	if c.draining { // the connection ends with the answer
-		cl.form += pollClose - pollKeep - (cl.form-pollKeep)%3
+		cl.form = c.form(cl).closing
 	}
 	c.sendNothing(id, cl)
 	if c.alive(id) {
@@ -81,7 +114,7 @@ func (c *Clients) sendNothing(id uint32, cl *client) {
 		c.event = c.members.AppendPosition(c.event[:0], c.members.Had(*p-1))
 		out = http1.AppendField(out, lastIDName, string(c.event))
 	}
-	out = append(append(out, noStore...), c.forms[cl.form].fields...)
+	out = append(append(out, noStore...), c.form(cl).fields...)
 	c.out = append(out, "\r\n"...)
 	c.t.Send(id, c.out)
 }
@@ -90,10 +123,9 @@ func (c *Clients) sendNothing(id uint32, cl *client) {
 func (c *Clients) leavePoll(id uint32, cl *client) {
 	c.members.Leave(cl.subs)
 	c.stats.Move(stats.Poll, stats.HTTP)
-	c.dropExpiry(id)
-	c.dropPosition(id)
+	c.form(cl).kind.gone(id)
 	cl.subs, cl.phase = 0, idle
-	c.next(id, cl, !c.forms[cl.form].closes && !c.draining)
+	c.next(id, cl, !c.form(cl).closes && !c.draining)
 }
 
 // dropPosition forgets where a poll stands.
@@ -111,13 +143,14 @@ func (c *Clients) afterPoll(id uint32, cl *client) {
 	}
 }
 
-// pollEncoder returns the encoder of a poll's form: the item's http-response, as a whole answer. The hold ends with it.
-func (c *Clients) pollEncoder(f form) hub.Encoder {
+// encoder is the item's http-response, as a whole answer. The hold ends with it.
+func (p polls) encoder(f *form) hub.Encoder {
+	fields := f.fields
 	return func(dst []byte, it *publish.Item) ([]byte, hub.Effect) {
 		if !hasAnswer(it) {
 			return dst, hub.Nothing
 		}
-		return c.appendPollAnswer(dst, &it.Response, it.ResumeID(), c.forms[f].fields), hub.End
+		return p.appendPollAnswer(dst, &it.Response, it.ResumeID(), fields), hub.End
 	}
 }
 
@@ -143,7 +176,11 @@ func (c *Clients) appendPollAnswer(dst []byte, r *publish.Response, last, fields
 		dst = c.appendDate(dst)
 	}
 	if !has(r.Headers, "Cache-Control") {
-		dst = http1.AppendField(dst, "Cache-Control", "no-store") // an old answer is no answer to a later poll
+		dst = http1.AppendField(
+			dst,
+			"Cache-Control",
+			"no-store",
+		) // an old answer is no answer to a later poll
 	}
 	if !has(r.Headers, "Content-Type") && r.Body != "" {
 		dst = http1.AppendField(dst, "Content-Type", "text/plain; charset=utf-8")
@@ -175,25 +212,43 @@ func reserved(name string) bool {
 const corsPrefix = "Access-Control-"
 
 func has(headers []publish.Header, name string) bool {
-	return slices.ContainsFunc(headers, func(h publish.Header) bool { return strings.EqualFold(h.Name, name) })
+	return slices.ContainsFunc(
+		headers,
+		func(h publish.Header) bool { return strings.EqualFold(h.Name, name) },
+	)
 }
 
-// answerPolls is Deliver for polls of which some have not taken the answers before this one. An answer is never left out, whatever
-// --overflow says: the next one would be taken for it.
-func (c *Clients) answerPolls(key uint64, conns []uint32, b []byte) (handed, behind int) {
+// hand writes answers to polls of which some may not have taken the answers before. Never drop an
+// answer, whatever --overflow says: the client would match the next answer to this request.
+func (p polls) hand(key uint64, conns []uint32, b []byte, items int) (handed, behind int) {
+	if !slices.ContainsFunc(conns, p.t.Behind) {
+		return p.Clients.hand(key, conns, b, items)
+	}
 	for _, id := range conns {
-		if !c.t.Behind(id) {
-			n, late, _ := c.t.SendShared(key, []uint32{id}, b)
+		if !p.t.Behind(id) {
+			n, late, _ := p.t.SendShared(key, []uint32{id}, b)
 			handed, behind = handed+n, behind+late
 			continue
 		}
-		if c.t.Send(id, b); !c.alive(id) {
+		if p.t.Send(id, b); !p.alive(id) {
 			continue
 		}
-		if handed++; c.t.Lags(id) {
+		if handed++; p.t.Lags(id) {
 			behind++
 		}
 	}
-	c.stats.Delivered.Add(uint64(handed))
+	p.stats.Delivered.Add(uint64(handed))
 	return handed, behind
+}
+
+// pollForm is the form of a poll that the request in hand begins.
+func (c *Clients) pollForm() formID {
+	f := c.forms.polls[c.cors]
+	switch {
+	case !c.keeps():
+		return f.closing
+	case c.req.Minor == 0:
+		return f.keepOld
+	}
+	return f.keep
 }

@@ -70,7 +70,7 @@ func TestResume(t *testing.T) {
 	gap := func(id string) string { return "event: gap\ndata: {\"event\":\"gap\",\"last-id\":\"" + id + "\"}\n\n" }
 	const at = `{"event":"position","last-id":"E.5"}`
 	const position = "event: position\ndata: " + at + "\n\n"
-	epoch := regexp.MustCompile(`[0-9a-z]{9,10}\.5`)
+	epoch := regexp.MustCompile(`[0-9a-z]+\.5`)
 	for name, tt := range map[string]struct{ request, want string }{
 		"field":                 {"GET /events?channel=a" + field("i2"), event("i3", "c") + event("i4", "d")},
 		"parameter":             {"GET /events?channel=a&last-id=i3" + host, event("i4", "d")},

@@ -19,8 +19,8 @@ type endpoint struct {
 }
 
 var endpoints = map[string]endpoint{
-	"/events":           {func(c *Clients, id uint32, cl *client, head bool) { c.stream(id, cl, eventsChunked, eventsPlain, head) }, true},
-	"/stream":           {func(c *Clients, id uint32, cl *client, head bool) { c.stream(id, cl, streamChunked, streamPlain, head) }, true},
+	"/events":           {(*Clients).beginEvents, true},
+	"/stream":           {(*Clients).beginStream, true},
 	"/poll":             {(*Clients).poll, true},
 	"/ws":               {func(c *Clients, id uint32, cl *client, _ bool) { c.upgrade(id, cl) }, true},
 	"/":                 {(*Clients).demoPage, false},

@@ -7,7 +7,6 @@ import (
 	"strconv"
 	"time"
 
-	"holdfast/pkg/stats"
 	"holdfast/pkg/token"
 )
 
@@ -226,16 +225,4 @@ func (c *Clients) untilExpiry(id uint32, d time.Duration) time.Duration {
 func (c *Clients) expired(id uint32) bool {
 	at := c.expireAt(id)
 	return !at.IsZero() && !time.Now().Before(at)
-}
-
-// expire ends a hold whose token has expired: a client that comes back needs a new one.
-func (c *Clients) expire(id uint32, cl *client) {
-	switch c.forms[cl.form].kind {
-	case stats.Poll:
-		c.endPoll(id, cl)
-	case stats.WS:
-		c.closeSocket(id, codePolicy, "token expired", stats.CloseExpired)
-	default:
-		c.endStream(id, cl, stats.CloseExpired)
-	}
 }

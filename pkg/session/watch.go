@@ -190,14 +190,18 @@ func (c *Clients) Overload(what string) {
 // Joined tells of a subscription.
 func (c *Clients) Joined(id uint32, name []byte, encoder uint8) {
 	if c.wants(stats.EventSubscribe) {
-		c.tell(stats.Event{Type: stats.EventSubscribe, Kind: c.forms[encoder].kind.String(), Channel: string(name)}, id, c.table.At(id))
+		kind := c.forms.at(formID(encoder)).kind.counts().String()
+		e := stats.Event{Type: stats.EventSubscribe, Kind: kind, Channel: string(name)}
+		c.tell(e, id, c.table.At(id))
 	}
 }
 
 // Left tells of the end of a subscription.
 func (c *Clients) Left(id uint32, name string, encoder uint8) {
 	if c.wants(stats.EventUnsubscribe) {
-		c.tell(stats.Event{Type: stats.EventUnsubscribe, Kind: c.forms[encoder].kind.String(), Channel: name}, id, c.table.At(id))
+		kind := c.forms.at(formID(encoder)).kind.counts().String()
+		e := stats.Event{Type: stats.EventUnsubscribe, Kind: kind, Channel: name}
+		c.tell(e, id, c.table.At(id))
 	}
 }
 

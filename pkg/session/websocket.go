@@ -9,6 +9,47 @@ import (
 	"holdfast/pkg/ws"
 )
 
+// sockets are WebSockets (RFC 6455).
+type sockets struct{ *Clients }
+
+func (sockets) counts() stats.Kind                                { return stats.WS }
+func (sockets) encoder(*form) hub.Encoder                         { return appendMessage }
+func (s sockets) data(id uint32, _ *client, b []byte) int         { return s.frames(id, b) }
+func (s sockets) end(id uint32, _ *client, why stats.CloseReason) { s.t.Finish(id, why) }
+
+func (s sockets) drain(
+	id uint32,
+	cl *client,
+) {
+	s.endStream(id, cl, stats.CloseDrain)
+}
+func (s sockets) dismiss(id uint32, cl *client, why stats.CloseReason) { s.endStream(id, cl, why) }
+func (sockets) describe(uint32, *stats.ConnectionInfo)                 {}
+
+func (s sockets) due(id uint32, cl *client) {
+	if s.expired(id) {
+		s.closeSocket(id, codePolicy, "token expired", stats.CloseExpired)
+		return
+	}
+	s.keepAlive(id, cl, s.opts.WSPing)
+}
+
+func (sockets) showsIDs() bool                           { return false }
+func (sockets) appendOpening(dst []byte, _ *form) []byte { return dst }
+
+func (sockets) appendNotice(dst []byte, _ *form, n notice) []byte {
+	return ws.AppendFrame(dst, ws.Text, n.text())
+}
+
+func (s sockets) appendPosition(dst []byte, f *form, position string) []byte {
+	return s.appendNotice(dst, f, notice{positionEvent, position})
+}
+
+func (s sockets) gone(id uint32) {
+	s.readers.Drop(id)
+	s.dropExpiry(id)
+}
+
 // upgrade answers the opening handshake of a WebSocket, and holds the connection as one.
 func (c *Clients) upgrade(id uint32, cl *client) {
 	req := &c.req
@@ -23,14 +64,14 @@ func (c *Clients) upgrade(id uint32, cl *client) {
 		c.refuseHandshake(id, cl, err)
 		return
 	}
-	r, ok := c.subscribe(id, cl, webSocket)
+	r, ok := c.subscribe(id, cl, c.forms.webSocket)
 	if !ok {
 		return
 	}
 	c.readers.Put(id)
-	c.armKeepAlive(id, cl)
+	c.armKeepAlive(id, c.opts.WSPing)
 	c.out = ws.AppendUpgrade(c.out[:0], h.Key(), h.Protocol())
-	c.out = c.appendKept(c.out, webSocket, r)
+	c.out = c.appendKept(c.out, c.forms.webSocket, r)
 	c.t.Send(id, c.out)
 	if c.alive(id) {
 		c.t.Hold(id)
@@ -86,7 +127,12 @@ func (c *Clients) closeSocket(id uint32, code ws.Code, reason string, why stats.
 }
 
 // opcodes are those of the message types.
-var opcodes = [...]ws.Opcode{publish.Text: ws.Text, publish.Binary: ws.Binary, publish.Ping: ws.Ping, publish.Pong: ws.Pong}
+var opcodes = [...]ws.Opcode{
+	publish.Text:   ws.Text,
+	publish.Binary: ws.Binary,
+	publish.Ping:   ws.Ping,
+	publish.Pong:   ws.Pong,
+}
 
 // appendMessage appends the item as a WebSocket sees it: its ws-message as one frame.
 func appendMessage(dst []byte, it *publish.Item) ([]byte, hub.Effect) {
