@@ -48,6 +48,8 @@ type each interface {
 type direct interface {
 	// showsIDs reports whether clients see the ids of items.
 	showsIDs() bool
+	// replays reports whether an item of that effect is for those who come later, too.
+	replays(effect hub.Effect) bool
 	// appendOpening appends what such a hold begins with, behind its head.
 	appendOpening(dst []byte, f *form) []byte
 	// appendNotice appends what pushd itself tells the client, appendPosition what the client is to

@@ -89,7 +89,9 @@ func TestPositions(t *testing.T) {
 func TestPositionsAtEveryByte(t *testing.T) {
 	for _, kind := range modelKinds {
 		for _, channels := range [][]string{{"a"}, {"a", "b"}} {
-			for _, begin := range []string{"", "&last=2", "&last-id=k3", "&last-id=unknown", "&last-id=ü2"} {
+			for _, begin := range []string{
+				"", "&last=2", "&last-id=k3", "&last-id=unknown", "&last-id=ü2",
+			} {
 				for cut := 0; ; cut++ {
 					p := &positions{t: t, rnd: rand.New(rand.NewPCG(1, 2))}
 					p.rules = []hub.HistoryRule{{Pattern: "*", Items: 5}}

@@ -30,8 +30,8 @@ func (c *Clients) appendKept(dst []byte, f formID, r hub.Resumed) []byte {
 	var block []byte
 	for _, it := range c.kept {
 		b, effect := c.encode[f](block, it)
-		if len(b) == len(block) || effect == hub.End && f == c.forms.webSocket {
-			continue // an end was for those who were there
+		if len(b) == len(block) || !k.replays(effect) {
+			continue
 		}
 		starts = append(starts, len(block))
 		block = b

@@ -44,6 +44,8 @@ func (streaming) describe(uint32, *stats.ConnectionInfo) {}
 // expire.
 type directStream struct{ streaming }
 
+func (directStream) replays(hub.Effect) bool { return true }
+
 func (s directStream) gone(id uint32) { s.dropExpiry(id) }
 
 func (s directStream) due(id uint32, cl *client) {

@@ -34,7 +34,11 @@ func (s sockets) due(id uint32, cl *client) {
 	s.keepAlive(id, cl, s.opts.WSPing)
 }
 
-func (sockets) showsIDs() bool                           { return false }
+func (sockets) showsIDs() bool { return false }
+
+// replays leaves out close frames: those were for the connections that were there.
+func (sockets) replays(effect hub.Effect) bool { return effect != hub.End }
+
 func (sockets) appendOpening(dst []byte, _ *form) []byte { return dst }
 
 func (sockets) appendNotice(dst []byte, _ *form, n notice) []byte {
