@@ -23,12 +23,12 @@ const (
 // inspector answers what control is asked about single connections, channels and routes, by asking the loops. It is safe for all
 // goroutines.
 type inspector struct {
-	plane *plane
+	loops *loops
 }
 
 // ask posts a task to each loop and waits until all are done, each of which tells done once.
 func (in *inspector) ask(ctx context.Context, task func(loop int, done chan<- struct{}) netloop.Task) error {
-	loops := in.plane.loops
+	loops := in.loops.all
 	done := make(chan struct{}, len(loops))
 	for i, l := range loops {
 		l.Post(task(i, done))
@@ -83,7 +83,7 @@ func (in *inspector) scan(ctx context.Context, q stats.ConnectionQuery, closes b
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	scans := make([]*session.Scan, len(in.plane.loops))
+	scans := make([]*session.Scan, len(in.loops.all))
 	err = in.ask(ctx, func(i int, done chan<- struct{}) netloop.Task {
 		scans[i] = &session.Scan{Context: ctx, Query: q, Close: closes, Done: done}
 		if q.Filter.Address != "" {
@@ -105,16 +105,18 @@ func (in *inspector) scan(ctx context.Context, q stats.ConnectionQuery, closes b
 // connection describes one connection in full.
 func (in *inspector) connection(ctx context.Context, id string) (list stats.ConnectionList, err error) {
 	name, err := in.name(id)
-	if err != nil || name.Loop >= len(in.plane.loops) {
+	if err != nil || name.Loop >= len(in.loops.all) {
 		return list, err
 	}
 	done := make(chan struct{}, 1)
 	task := &session.Describe{Name: name, Done: done}
-	in.plane.loops[name.Loop].Post(task)
+	in.loops.all[name.Loop].Post(task)
 	if err := wait(ctx, done, 1); err != nil {
 		return list, err
 	}
-	return stats.ConnectionList{Connections: task.Infos, Matched: len(task.Infos), Total: in.plane.limit.Connections()}, nil
+	return stats.ConnectionList{
+		Connections: task.Infos, Matched: len(task.Infos), Total: in.loops.limit.Connections(),
+	}, nil
 }
 
 func (in *inspector) name(id string) (session.Name, error) {
@@ -136,7 +138,7 @@ func (in *inspector) Close(ctx context.Context, q stats.CloseQuery) (int, error)
 		list, err := in.scan(ctx, stats.ConnectionQuery{Filter: stats.ConnectionFilter{Channel: q.Channel}}, true)
 		return list.Matched, err
 	}
-	tasks := make([]session.CloseNamed, len(in.plane.loops))
+	tasks := make([]session.CloseNamed, len(in.loops.all))
 	for _, id := range q.IDs {
 		name, err := in.name(id)
 		if err != nil {
@@ -161,12 +163,12 @@ func (in *inspector) Close(ctx context.Context, q stats.CloseQuery) (int, error)
 
 // Routes returns the routes.
 func (in *inspector) Routes(context.Context) ([]stats.RouteInfo, error) {
-	return in.plane.routes.infos(), nil
+	return in.loops.routes.infos(), nil
 }
 
 // Listen returns a listener that gets all events from now on that pass the filter.
 func (in *inspector) Listen(ctx context.Context, filter stats.EventFilter) (*stats.Listener, error) {
-	l, err := in.plane.feed.Listen(filter)
+	l, err := in.loops.feed.Listen(filter)
 	if err != nil {
 		return nil, wire.Errorf(wire.BadRequest, "%v", err)
 	}
@@ -180,7 +182,7 @@ func (in *inspector) Listen(ctx context.Context, filter stats.EventFilter) (*sta
 // Unlisten closes a listener.
 func (in *inspector) Unlisten(l *stats.Listener) {
 	l.Close()
-	for _, loop := range in.plane.loops {
+	for _, loop := range in.loops.all {
 		loop.Post(&session.Listening{Done: make(chan struct{}, 1)})
 	}
 }
@@ -222,7 +224,7 @@ func (in *inspector) Channels(ctx context.Context, q stats.ChannelQuery) (stats.
 
 // measure counts the deliveries of single channels over the window.
 func (ci *channelsInspection) measure(ctx context.Context) error {
-	loops := ci.in.plane.loops
+	loops := ci.in.loops.all
 	started := make(chan struct{}, len(loops))
 	measures := make([]*session.Measure, len(loops))
 	ci.began = time.Now()
@@ -268,7 +270,7 @@ func (ci *channelsInspection) bySubscribers(ctx context.Context) error {
 	var piece []hub.Listed
 	var at hub.Cursor
 	for more := true; more; {
-		piece, more = ci.in.plane.dir.List(piece[:0], &at, listPiece, ci.q.Prefix)
+		piece, more = ci.in.loops.dir.List(piece[:0], &at, listPiece, ci.q.Prefix)
 		if len(piece) == 0 {
 			continue
 		}
@@ -292,7 +294,7 @@ func (ci *channelsInspection) bySubscribers(ctx context.Context) error {
 // byRate takes those that had deliveries.
 func (ci *channelsInspection) byRate(ctx context.Context) error {
 	top := ci.newTop()
-	for _, l := range ci.meter.Busy(nil, ci.in.plane.dir, ci.q.Prefix) {
+	for _, l := range ci.meter.Busy(nil, ci.in.loops.dir, ci.q.Prefix) {
 		ci.list.Matched++
 		top.Add(counted{l, int(ci.meter.Of(&l).Deliveries)})
 	}
@@ -322,7 +324,7 @@ func (ci *channelsInspection) add(l *hub.Listed, subscribers int) {
 
 // subscribers counts the subscribers of channels in all loops. The answer is the caller's.
 func (ci *channelsInspection) subscribers(ctx context.Context, channels []hub.Listed) ([]int, error) {
-	tasks := make([]session.CountSubscribers, len(ci.in.plane.loops))
+	tasks := make([]session.CountSubscribers, len(ci.in.loops.all))
 	channels = slices.Clone(channels) // loops may look at it when this has been given up
 	err := ci.in.ask(ctx, func(i int, done chan<- struct{}) netloop.Task {
 		tasks[i] = session.CountSubscribers{Channels: channels, Counts: make([]int, len(channels)), Done: done}

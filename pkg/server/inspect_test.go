@@ -126,7 +126,7 @@ func TestCloseEndsConnectionsInOrder(t *testing.T) {
 	if rest, err := io.ReadAll(r); len(rest) > 0 || err != nil {
 		t.Errorf("the stream ended with %q, %v, want the end of its body", rest, err)
 	}
-	eventually(t, "the connection is gone", func() bool { return s.plane.limit.Connections() <= 1 })
+	eventually(t, "the connection is gone", func() bool { return s.loops.limit.Connections() <= 1 })
 	open(t, s.addr(), "/stream?channel=a", "")
 	if now := listConnections(t, ctl, stats.ConnectionQuery{Filter: stats.ConnectionFilter{Kind: "stream"}}).Connections; len(now) != 1 || now[0].ID == old.ID {
 		t.Errorf("the next connection: %+v, want one with another id than %s", now, old.ID)

@@ -51,7 +51,7 @@ func (s *Server) listenMetrics(ctx context.Context) (err error) {
 
 // metricsHandler answers scrapes, and the same questions about pushd's state as the publish endpoint.
 func (s *Server) metricsHandler() http.Handler {
-	probes := control.Probes{Draining: s.draining.Load, Trouble: s.plane.pulse.trouble}
+	probes := control.Probes{Draining: s.draining.Load, Trouble: s.loops.pulse.trouble}
 	scrape := metrics.NewHandler(metrics.HandlerOptions{Log: s.opts.Log, Snapshot: s.Snapshot, Started: s.started})
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch {

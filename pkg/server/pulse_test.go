@@ -159,7 +159,7 @@ func TestFailedLoopEndsTheServer(t *testing.T) {
 // breakWait makes a loop's next wait for events fail: its epoll set becomes another file.
 func breakWait(t *testing.T, s *Server, loop int) {
 	t.Helper()
-	l := reflect.ValueOf(s.plane.loops[loop]).Elem()
+	l := reflect.ValueOf(s.loops.all[loop]).Elem()
 	ep := int(l.FieldByName("ep").Elem().FieldByName("fd").Int())
 	none, err := unix.Open("/dev/null", unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
@@ -169,7 +169,7 @@ func breakWait(t *testing.T, s *Server, loop int) {
 	if err := unix.Dup3(none, ep, unix.O_CLOEXEC); err != nil {
 		t.Fatal(err)
 	}
-	s.plane.loops[loop].Post(nil) // ends the wait that is under way
+	s.loops.all[loop].Post(nil) // ends the wait that is under way
 }
 
 // However many parts fail at once, none of them waits for somebody to hear of it.

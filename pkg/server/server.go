@@ -37,7 +37,7 @@ const (
 type Server struct {
 	opts    Options
 	started time.Time
-	plane   *plane
+	loops   *loops
 	system  system
 	addrs   []netip.AddrPort
 	publish net.Addr // nil: off
@@ -82,17 +82,17 @@ func Start(o Options) (s *Server, err error) {
 		return nil, err
 	}
 	failed := make(chan error, 1)
-	p, err := newPlane(o, r, func(err error) { fail(o.Log, failed, err) })
+	p, err := newLoops(o, r, func(err error) { fail(o.Log, failed, err) })
 	if err != nil {
 		r.close()
 		socket.Close()
 		return nil, err
 	}
 	ctx, stop := context.WithCancel(context.Background())
-	s = &Server{opts: o, started: time.Now(), plane: p, stop: stop, failed: failed}
+	s = &Server{opts: o, started: time.Now(), loops: p, stop: stop, failed: failed}
 	ctl := control.New(control.Options{
 		Log: o.Log, Publisher: p.dir, Stats: s.Snapshot, Program: "pushd " + version.String(),
-		MaxFrame: o.MaxFrame, MaxMessage: o.MaxMessage, Inspector: &inspector{plane: p},
+		MaxFrame: o.MaxFrame, MaxMessage: o.MaxMessage, Inspector: &inspector{loops: p},
 	})
 	s.run(func() error { return ctl.Serve(ctx, socket) })
 	s.run(func() error { s.reclaim(ctx); return nil })
@@ -151,14 +151,14 @@ func (s *Server) listen(ctx context.Context) error {
 		return err
 	}
 	for _, f := range s.opts.ListenFiles {
-		bound, err := s.plane.adopt(f)
+		bound, err := s.loops.adopt(f)
 		if err != nil {
 			return err
 		}
 		s.addrs = append(s.addrs, bound)
 	}
 	for _, addr := range s.opts.Listen {
-		bound, err := s.plane.listen(addr)
+		bound, err := s.loops.listen(addr)
 		if err != nil {
 			return err
 		}
@@ -185,8 +185,8 @@ func (s *Server) listenPublish(ctx context.Context) (err error) {
 		names = append(names, host)
 	}
 	h := control.NewHTTP(control.HTTPOptions{
-		Log: s.opts.Log, Publisher: s.plane.dir, Names: names, Token: s.opts.PublishToken, Draining: s.draining.Load,
-		Trouble: s.plane.pulse.trouble, MaxBody: s.opts.MaxFrame, MaxMessage: s.opts.MaxMessage,
+		Log: s.opts.Log, Publisher: s.loops.dir, Names: names, Token: s.opts.PublishToken, Draining: s.draining.Load,
+		Trouble: s.loops.pulse.trouble, MaxBody: s.opts.MaxFrame, MaxMessage: s.opts.MaxMessage,
 	})
 	s.publish = ln.Addr()
 	s.run(func() error { return h.Serve(ctx, ln) })
@@ -222,8 +222,8 @@ func (s *Server) shutdown() {
 	log := s.opts.Log
 	s.draining.Store(true)
 	s.notify(fmt.Sprintf("STOPPING=1\nEXTEND_TIMEOUT_USEC=%d", (s.opts.DrainTimeout + endTime).Microseconds()))
-	log.Info("pushd is stopping", slog.Int("connections", s.plane.limit.Connections()), slog.String("drain_timeout", s.opts.DrainTimeout.String()))
-	s.plane.drain()
+	log.Info("pushd is stopping", slog.Int("connections", s.loops.limit.Connections()), slog.String("drain_timeout", s.opts.DrainTimeout.String()))
+	s.loops.drain()
 	s.end()
 	log.Info("pushd stopped", slog.String("uptime", time.Since(s.started).Round(time.Millisecond).String()))
 }
@@ -242,8 +242,8 @@ func (s *Server) notify(state string) {
 func (s *Server) end() {
 	s.stop()
 	s.wg.Wait()
-	s.plane.routes.close()
-	s.plane.stop()
+	s.loops.routes.close()
+	s.loops.stop()
 }
 
 // run runs f beside the loops, until s.stop.
@@ -274,7 +274,7 @@ func (s *Server) expire(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case now := <-tick.C:
-			s.plane.dir.Expire(now)
+			s.loops.dir.Expire(now)
 		}
 	}
 }
@@ -292,8 +292,8 @@ func (s *Server) reclaim(ctx context.Context) {
 			return
 		case <-tick.C:
 		}
-		ebb := connections.out(int64(s.plane.limit.Connections()), int64(s.plane.limit.Peak()), minReclaim)
-		now, peak := s.plane.queue.Used()
+		ebb := connections.out(int64(s.loops.limit.Connections()), int64(s.loops.limit.Peak()), minReclaim)
+		now, peak := s.loops.queue.Used()
 		if queued.out(now, peak, minUnqueued) || ebb {
 			debug.FreeOSMemory()
 		}

@@ -27,20 +27,20 @@ type system struct {
 // Snapshot returns the daemon's counters at this moment. It may be called from any goroutine. It costs the same whatever the number of
 // connections.
 func (s *Server) Snapshot() stats.Snapshot {
-	snap := stats.Sum(s.plane.counts)
-	for i, l := range s.plane.loops {
+	snap := stats.Sum(s.loops.counts)
+	for i, l := range s.loops.all {
 		snap.Loops[i].Mailbox = l.Waiting()
 	}
-	snap.Channels = s.plane.dir.Channels()
-	snap.Published = s.plane.dir.Published()
-	if n := s.plane.dir.Repeats(); n > 0 {
+	snap.Channels = s.loops.dir.Channels()
+	snap.Published = s.loops.dir.Published()
+	if n := s.loops.dir.Repeats(); n > 0 {
 		snap.Dropped[stats.Repeat] = n
 	}
 	snap.UptimeSeconds = time.Since(s.started).Seconds()
 	snap.Goroutines = runtime.NumGoroutine()
 	snap.PID, snap.Version = os.Getpid(), version.String()
 	snap.Limits = stats.Limits{MaxConnections: s.opts.MaxConnections, MaxQueued: s.opts.MaxQueued, QueueMemory: s.opts.QueueMemory}
-	snap.Backends = s.plane.routes.backends()
+	snap.Backends = s.loops.routes.backends()
 	s.fillSystem(&snap)
 	return snap
 }
@@ -71,5 +71,5 @@ func (s *Server) fillSystem(snap *stats.Snapshot) {
 // openFiles counts descriptors where the kernel does not tell: those of clients, and about those of a loop and control.
 func (s *Server) openFiles() int {
 	const perLoop, rest = 6, 16
-	return s.plane.limit.Connections() + len(s.plane.loops)*(perLoop+len(s.opts.Listen)) + rest
+	return s.loops.limit.Connections() + len(s.loops.all)*(perLoop+len(s.opts.Listen)) + rest
 }

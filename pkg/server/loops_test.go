@@ -15,14 +15,14 @@ import (
 	"holdfast/pkg/publish"
 )
 
-// startPlane runs a plane on a port of the kernel's choice.
-func startPlane(t testing.TB, change func(*Options)) (*plane, string) {
+// startLoops runs loops on a port of the kernel's choice.
+func startLoops(t testing.TB, change func(*Options)) (*loops, string) {
 	o := NewOptions()
 	o.Loops = 2
 	if change != nil {
 		change(&o)
 	}
-	p, err := newPlane(o, nil, func(err error) { t.Error(err) })
+	p, err := newLoops(o, nil, func(err error) { t.Error(err) })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -35,7 +35,7 @@ func startPlane(t testing.TB, change func(*Options)) (*plane, string) {
 }
 
 // publishOne publishes an item and returns its receivers.
-func publishOne(t testing.TB, p *plane, it publish.Item) int {
+func publishOne(t testing.TB, p *loops, it publish.Item) int {
 	t.Helper()
 	done := make(chan int, 1)
 	b := &hub.Batch{Deliveries: make([]hub.Delivery, 1), Done: func(b *hub.Batch) { done <- b.Deliveries[0].Receivers() }}
@@ -88,7 +88,7 @@ func want(t testing.TB, r *bufio.Reader, text string) {
 }
 
 func TestPublishedItemReachesHeldConnections(t *testing.T) {
-	p, addr := startPlane(t, nil)
+	p, addr := startLoops(t, nil)
 	s1 := open(t, addr, "/stream?channel=a", "")
 	s2 := open(t, addr, "/stream?topic=a&channel=b", "")
 	e1 := open(t, addr, "/events?channel=a", ":\n\nretry: ")
