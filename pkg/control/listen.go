@@ -58,17 +58,20 @@ func (l *Listener) Addr() net.Addr { return &net.UnixAddr{Name: l.path, Net: "un
 // Close ends listening, and removes the socket unless another one has taken its path, and the lock.
 func (l *Listener) Close() error {
 	l.once.Do(func() {
-		var ours fs.FileInfo
-		if now, err := os.Lstat(l.path); err == nil && l.lock.socket != nil && os.SameFile(now, l.lock.socket) {
-			ours = now
-		}
+		ours := l.lock.socket != nil && l.inPlace()
 		l.err = l.UnixListener.Close()
-		if ours != nil {
+		if ours {
 			l.err = errors.Join(l.err, os.Remove(l.path))
 		}
 		l.err = errors.Join(l.err, l.lock.release())
 	})
 	return l.err
+}
+
+// inPlace reports whether the socket is still at its path.
+func (l *Listener) inPlace() bool {
+	now, err := os.Lstat(l.path)
+	return err == nil && os.SameFile(now, l.lock.socket)
 }
 
 // Listen makes the control socket at path with the permission bits of mode, owned by group unless that is "".

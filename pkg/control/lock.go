@@ -16,6 +16,7 @@ import (
 // it ends; the file may stay, which does no harm.
 type lock struct {
 	file   *os.File
+	path   string
 	socket fs.FileInfo // the socket that it guards, once that is there
 }
 
@@ -42,14 +43,14 @@ func acquire(path string) (*lock, error) {
 			f.Close()
 			return nil, fmt.Errorf("lock of control socket: %w", err)
 		}
-		return &lock{file: f}, nil
+		return &lock{file: f, path: path}, nil
 	}
 }
 
 // release removes the file and lets go of the lock, in this order: while it is held nobody else can come to hold a file
 // that is about to vanish.
 func (l *lock) release() error {
-	err := os.Remove(l.file.Name())
+	err := os.Remove(l.path)
 	if errors.Is(err, fs.ErrNotExist) {
 		err = nil
 	}
