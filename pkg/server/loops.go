@@ -155,12 +155,17 @@ func (ls *loops) accept(
 	return nil
 }
 
-// drain stops accepting and ends all connections, spread over the drain timeout. It returns early
-// when nobody is left.
-func (ls *loops) drain() {
+// stopListening closes the listeners.
+func (ls *loops) stopListening() {
 	for _, l := range ls.all {
 		l.StopListening()
 	}
+}
+
+// drain stops accepting and ends all connections, spread over the drain timeout. It returns early
+// when nobody is left.
+func (ls *loops) drain() {
+	ls.stopListening()
 	tick := time.NewTicker(max(ls.opts.DrainTimeout/drainSteps, time.Millisecond))
 	defer tick.Stop()
 	for left := drainSteps; left > 0 && ls.limit.Connections() > 0; left-- {
@@ -179,3 +184,16 @@ func (ls *loops) stop() {
 		}
 	}
 }
+
+// eventLoops is the loops as a part of pushd. Their connections are drained before they stop.
+type eventLoops struct {
+	passive
+	s *Server
+}
+
+func (e *eventLoops) start() (err error) {
+	e.s.loops, err = newLoops(e.s.opts, e.s.routes, e.s.fail)
+	return err
+}
+
+func (e *eventLoops) stop() { e.s.loops.stop() }

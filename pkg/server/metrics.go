@@ -2,7 +2,6 @@ package server
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -24,29 +23,23 @@ const (
 
 const metricsIndex = "pushd: /metrics for Prometheus, /health, /ready\n"
 
-// listenMetrics opens the metrics endpoint, if there is to be one.
-func (s *Server) listenMetrics(ctx context.Context) (err error) {
-	var ln net.Listener
-	switch o := s.opts; {
-	case o.MetricsFile != nil:
-		ln, err = fileListener(o.MetricsFile)
-	case o.MetricsListen != "":
-		ln, err = net.Listen("tcp", o.MetricsListen)
-	default:
-		return nil
+// metricsInput serves the metrics endpoint.
+func (s *Server) metricsInput() *input {
+	o := s.opts
+	return &input{
+		task: s.task("metrics endpoint", nil), addr: &s.metrics,
+		open: func() (net.Listener, error) {
+			return s.openInput("metrics endpoint", "metrics-listen", o.MetricsListen, o.MetricsFile)
+		},
+		serve: func(ctx context.Context, ln net.Listener) error {
+			return endpoint.HTTP{
+				Name: "metrics endpoint", Log: o.Log, Requests: maxMetricsRequests,
+				Connections: maxMetricsClients, Free: control.IsProbe, Wait: metricsWait,
+				ReadTimeout: metricsTimeout, WriteTimeout: metricsTimeout,
+				IdleTimeout: metricsIdleTimeout,
+			}.Serve(ctx, ln, s.metricsHandler())
+		},
 	}
-	if err != nil {
-		return fmt.Errorf("open the metrics endpoint: %w", s.notShared(err, "metrics-listen"))
-	}
-	s.metrics = ln.Addr()
-	e := endpoint.HTTP{
-		Name: "metrics endpoint", Log: s.opts.Log, Requests: maxMetricsRequests,
-		Connections: maxMetricsClients, Free: control.IsProbe, Wait: metricsWait,
-		ReadTimeout: metricsTimeout, WriteTimeout: metricsTimeout, IdleTimeout: metricsIdleTimeout,
-	}
-	h := s.metricsHandler()
-	s.run(func() error { return e.Serve(ctx, ln, h) })
-	return nil
 }
 
 // metricsHandler answers scrapes, and the same questions about pushd's state as the publish endpoint.
@@ -66,14 +59,12 @@ func (s *Server) metricsHandler() http.Handler {
 	})
 }
 
-// pushMetrics starts what sends to statsd, if it is asked for.
-func (s *Server) pushMetrics(ctx context.Context) {
+// pushMetrics sends to statsd until ctx ends.
+func (s *Server) pushMetrics(ctx context.Context) error {
 	o := s.opts
-	if o.Statsd == "" {
-		return
-	}
-	p := metrics.NewPusher(metrics.PusherOptions{
-		Log: o.Log, Address: o.Statsd, Prefix: o.StatsdPrefix, Interval: o.StatsdInterval, Snapshot: s.Snapshot,
-	})
-	s.run(func() error { p.Run(ctx); return nil })
+	metrics.NewPusher(metrics.PusherOptions{
+		Log: o.Log, Address: o.Statsd, Prefix: o.StatsdPrefix, Interval: o.StatsdInterval,
+		Snapshot: s.Snapshot,
+	}).Run(ctx)
+	return nil
 }

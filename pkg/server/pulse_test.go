@@ -179,9 +179,11 @@ func TestAnyNumberOfPartsMayFail(t *testing.T) {
 		s := &Server{failed: make(chan error, 1)}
 		s.opts.Log = slog.New(slog.NewTextHandler(&said, nil))
 		for range 20 {
-			s.run(func() error { return errors.New("it broke") })
+			p := s.task("part", func(context.Context) error { return errors.New("it broke") })
+			p.start() //nolint:errcheck // it never fails
+			defer p.stop()
 		}
-		s.wg.Wait()
+		synctest.Wait()
 		if err := <-s.failed; err == nil || err.Error() != "it broke" {
 			t.Errorf("failed with %v", err)
 		}

@@ -137,8 +137,40 @@ func (r *routes) run(ctx context.Context, reload <-chan struct{}) {
 
 // close ends what backends are asked.
 func (r *routes) close() {
-	if r != nil {
-		r.end() // an exchange may wait for a client who does not read
-		r.proxy.Close()
-	}
+	r.end() // an exchange may wait for a client who does not read
+	r.proxy.Close()
+}
+
+// routesFile reads the routes for the loops.
+type routesFile struct {
+	passive
+	s *Server
+}
+
+func (f *routesFile) start() (err error) {
+	f.s.routes, err = newRoutes(f.s.opts)
+	return err
+}
+
+// backends follows the routes file, and in the end ends what backends are asked.
+type backends struct {
+	*task
+	s *Server
+}
+
+func (s *Server) newBackends() *backends {
+	return &backends{s.task("backends", func(ctx context.Context) error {
+		s.routes.run(ctx, s.opts.Reload)
+		return nil
+	}), s}
+}
+
+func (b *backends) start() error {
+	b.s.routes.feed = b.s.loops.feed
+	return b.task.start()
+}
+
+func (b *backends) stop() {
+	b.task.stop()
+	b.s.routes.close()
 }
