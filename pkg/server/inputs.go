@@ -7,7 +7,9 @@ import (
 	"net"
 	"os"
 	"slices"
+	"sync/atomic"
 	"syscall"
+	"time"
 
 	"holdfast/pkg/control"
 	"holdfast/pkg/version"
@@ -17,8 +19,11 @@ import (
 type input struct {
 	*task
 	open  func() (net.Listener, error)
+	give  func(to *sockets, f *os.File)                    // nil: another part gives the socket up
 	serve func(ctx context.Context, ln net.Listener) error // closes ln when ctx ends
 	addr  *net.Addr                                        // is told where it listens; may be nil
+
+	ln *inlet // once it has started
 }
 
 func (in *input) start() error {
@@ -26,11 +31,57 @@ func (in *input) start() error {
 	if err != nil {
 		return err
 	}
+	in.ln = &inlet{keepable: ln.(keepable)}
 	if in.addr != nil {
 		*in.addr = ln.Addr()
 	}
-	in.run = func(ctx context.Context) error { return in.serve(ctx, ln) }
+	in.run = func(ctx context.Context) error { return in.serve(ctx, in.ln) }
 	return in.task.start()
+}
+
+// quiesce ends the server as stop does, but for its socket: publishers get the acks that come
+// within a second, and are told to go. They find the next pushd at the same address.
+func (in *input) quiesce() error {
+	in.ln.keep.Store(true)
+	in.task.stop()
+	return nil
+}
+
+func (in *input) detach(to *sockets) error {
+	if in.give == nil {
+		return nil
+	}
+	f, err := in.ln.File()
+	if err != nil {
+		return err
+	}
+	in.give(to, f)
+	return in.ln.keepable.Close()
+}
+
+func (in *input) stop() {
+	in.task.stop()
+	in.ln.keepable.Close() // what quiesce has kept, and nobody has taken
+}
+
+// keepable is a listener that can stop accepting without being closed.
+type keepable interface {
+	net.Listener
+	SetDeadline(t time.Time) error
+	File() (*os.File, error)
+}
+
+// inlet is a listener as a server sees it.
+type inlet struct {
+	keepable
+	keep atomic.Bool // Close leaves the socket open
+}
+
+func (l *inlet) Close() error {
+	if l.keep.Load() {
+		return l.SetDeadline(time.Unix(1, 0)) // ends Accept
+	}
+	return l.keepable.Close()
 }
 
 // socket is the control socket, from its path's being ours to its being served. It comes first, so
@@ -43,16 +94,29 @@ type socket struct {
 
 func (k *socket) start() (err error) {
 	o := k.s.opts
-	if o.SocketFile != nil {
+	var ours *control.Listener
+	switch {
+	case o.socketLock != nil:
+		ours, err = control.Attach(o.Socket, o.SocketFile, o.socketLock)
+	case o.SocketFile != nil:
 		k.ln, err = fileListener(o.SocketFile)
 		return err
+	default:
+		ours, err = control.Listen(o.Socket, o.SocketMode, o.SocketGroup)
 	}
-	ln, err := control.Listen(o.Socket, o.SocketMode, o.SocketGroup)
-	if err != nil {
+	k.ln = ours
+	return err
+}
+
+func (k *socket) detach(to *sockets) (err error) {
+	if ours, ok := k.ln.(*control.Listener); ok {
+		to.control, to.lock, err = ours.Detach()
 		return err
 	}
-	k.ln = ln
-	return nil
+	if to.control, err = k.ln.(keepable).File(); err != nil {
+		return err
+	}
+	return k.ln.Close()
 }
 
 // stop closes the socket, unless the server that it was given to has done so.
@@ -109,8 +173,8 @@ func (s *Server) controlInput(k *socket) *input {
 			o := s.opts
 			return control.New(control.Options{
 				Log: o.Log, Publisher: s.loops.dir, Stats: s.Snapshot,
-				Program: "pushd " + version.String(), MaxFrame: o.MaxFrame, MaxMessage: o.MaxMessage,
-				Inspector: &inspector{loops: s.loops},
+				Program: "pushd " + version.String(), Inspector: &inspector{loops: s.loops},
+				MaxFrame: o.MaxFrame, MaxMessage: o.MaxMessage,
 			}).Serve(ctx, ln)
 		},
 	}
@@ -125,6 +189,7 @@ func (s *Server) publishInput() *input {
 	}
 	return &input{
 		task: s.task("publish endpoint", nil), addr: &s.publish,
+		give: func(to *sockets, f *os.File) { to.publish = f },
 		open: func() (net.Listener, error) {
 			return s.openInput("publish endpoint", "publish-listen", o.PublishListen, o.PublishFile)
 		},

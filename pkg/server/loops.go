@@ -35,6 +35,7 @@ type loops struct {
 	gate   *session.Gate // nil: nobody needs a token
 	routes *routes       // nil: channels are served directly
 	pulse  *pulse
+	bound  []bound // client listeners, whose descriptors are the loops'
 }
 
 // post is a loop as the directory sees it.
@@ -118,11 +119,11 @@ func (ls *loops) clientOptions() session.Options {
 
 // listen opens one client address for all loops.
 func (ls *loops) listen(addr string) (netip.AddrPort, error) {
-	fds, bound, err := netloop.Bind(addr, len(ls.all), ls.opts.ReusePort)
+	fds, at, err := netloop.Bind(addr, len(ls.all), ls.opts.ReusePort)
 	if err != nil {
-		return bound, err
+		return at, err
 	}
-	return bound, ls.accept((*netloop.Loop).Listen, fds, bound)
+	return at, ls.accept(bound{addr: at, fds: fds})
 }
 
 // adopt takes over a client listener that a service manager has opened.
@@ -134,24 +135,41 @@ func (ls *loops) adopt(f *os.File) (netip.AddrPort, error) {
 	if err != nil {
 		return netip.AddrPort{}, fmt.Errorf("take over listener %s: %w", f.Name(), err)
 	}
-	fds, bound, err := netloop.Adopt(fd, len(ls.all))
+	fds, at, err := netloop.Adopt(fd, len(ls.all))
 	if err != nil {
 		unix.Close(fd)
-		return bound, fmt.Errorf("take over listener %s: %w", f.Name(), err)
+		return at, fmt.Errorf("take over listener %s: %w", f.Name(), err)
 	}
-	return bound, ls.accept((*netloop.Loop).ListenAdopted, fds, bound)
+	return at, ls.accept(bound{addr: at, fds: fds, adopted: true})
 }
 
-// accept has each loop accept from one of fds, and close it in the end.
-func (ls *loops) accept(
-	listen func(*netloop.Loop, int) error, fds []int, bound netip.AddrPort,
-) (err error) {
-	for i, fd := range fds {
-		err = errors.Join(err, listen(ls.all[i], fd))
+// take takes over the sockets of one address that another pushd has detached. The kernel spreads
+// the connections over all of them, so that each must have a loop; and each loop is to have one.
+func (ls *loops) take(b *bound) (netip.AddrPort, error) {
+	if missing := len(ls.all) - len(b.fds); missing > 0 {
+		more, _, err := netloop.Bind(b.addr.String(), missing, true)
+		if err != nil {
+			b.close()
+			return b.addr, err
+		}
+		b.fds = append(b.fds, more...)
+	}
+	return b.addr, ls.accept(*b)
+}
+
+// accept has the loops accept from the sockets of b, and close them in the end.
+func (ls *loops) accept(b bound) (err error) {
+	listen := (*netloop.Loop).Listen
+	if b.adopted {
+		listen = (*netloop.Loop).ListenAdopted
+	}
+	for i, fd := range b.fds {
+		err = errors.Join(err, listen(ls.all[i%len(ls.all)], fd))
 	}
 	if err != nil {
-		return fmt.Errorf("listen on %s: %w", bound, err)
+		return fmt.Errorf("listen on %s: %w", b.addr, err)
 	}
+	ls.bound = append(ls.bound, b)
 	return nil
 }
 

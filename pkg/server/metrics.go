@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"time"
 
 	"holdfast/pkg/control"
@@ -28,6 +29,7 @@ func (s *Server) metricsInput() *input {
 	o := s.opts
 	return &input{
 		task: s.task("metrics endpoint", nil), addr: &s.metrics,
+		give: func(to *sockets, f *os.File) { to.metrics = f },
 		open: func() (net.Listener, error) {
 			return s.openInput("metrics endpoint", "metrics-listen", o.MetricsListen, o.MetricsFile)
 		},

@@ -101,6 +101,10 @@ type Options struct {
 
 	Log *slog.Logger
 
+	// What another pushd has detached: see sockets.
+	socketLock *os.File   // of SocketFile, which is a service manager's without it
+	ownFiles   []*os.File // client listeners
+
 	beatEvery time.Duration // between two looks at the loops, for tests; 0 is the usual
 }
 

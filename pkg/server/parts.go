@@ -2,6 +2,9 @@ package server
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"slices"
 	"sync"
 )
 
@@ -10,6 +13,11 @@ type part interface {
 	name() string
 	// start makes the part work. When it fails nothing of the part is left.
 	start() error
+	// quiesce has the part take nothing new, for a hand-over. What it has in hand goes on, and its
+	// sockets stay open: a client that connects waits in their queues.
+	quiesce() error
+	// detach follows quiesce: the part gives up what the next pushd goes on with, and goes on.
+	detach(to *sockets) error
 	// stop ends the part in good order, and returns when nothing of it is left.
 	stop()
 }
@@ -17,9 +25,11 @@ type part interface {
 // passive is a part that does nothing. Others embed it, and have what they need of their own.
 type passive string
 
-func (p passive) name() string { return string(p) }
-func (passive) start() error   { return nil }
-func (passive) stop()          {}
+func (p passive) name() string        { return string(p) }
+func (passive) start() error          { return nil }
+func (passive) quiesce() error        { return nil }
+func (passive) detach(*sockets) error { return nil }
+func (passive) stop()                 {}
 
 // parts start in their order and stop in the reverse order, so that each finds what it needs.
 type parts struct {
@@ -39,6 +49,26 @@ func (p *parts) start() error {
 	return nil
 }
 
+// quiesce quiesces all parts, the last one first.
+func (p *parts) quiesce() error {
+	for _, x := range slices.Backward(p.all) {
+		if err := x.quiesce(); err != nil {
+			return fmt.Errorf("quiesce %s: %w", x.name(), err)
+		}
+	}
+	return nil
+}
+
+// detach has all parts give up what they hold, the last one first.
+func (p *parts) detach(to *sockets) error {
+	for _, x := range slices.Backward(p.all) {
+		if err := x.detach(to); err != nil {
+			return fmt.Errorf("detach %s: %w", x.name(), err)
+		}
+	}
+	return nil
+}
+
 // stop stops the parts that have started, the last one first.
 func (p *parts) stop() {
 	for ; p.started > 0; p.started-- {
@@ -46,14 +76,26 @@ func (p *parts) stop() {
 	}
 }
 
-// together is a group of parts that do not need each other. They start in their order and stop at
-// the same time, because each may take a second for what it has in hand.
+// together is a group of parts that do not need each other. They start in their order, and quiesce
+// and stop at the same time, because each may take a second for what it has in hand.
 type together struct {
 	passive
 	parts
 }
 
 func (g *together) start() error { return g.parts.start() }
+
+func (g *together) quiesce() error {
+	var all sync.WaitGroup
+	errs := make([]error, len(g.all))
+	for i, x := range g.all {
+		all.Go(func() { errs[i] = x.quiesce() })
+	}
+	all.Wait()
+	return errors.Join(errs...)
+}
+
+func (g *together) detach(to *sockets) error { return g.parts.detach(to) }
 
 func (g *together) stop() {
 	var all sync.WaitGroup
@@ -92,6 +134,7 @@ func (t *task) start() error {
 	return nil
 }
 
+// stop may be called again.
 func (t *task) stop() {
 	t.end()
 	t.wg.Wait()

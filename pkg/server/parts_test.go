@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -18,7 +19,7 @@ import (
 type spy struct {
 	part
 	said *[]string
-	err  error // of start, in place of the part's own
+	err  error // of start and quiesce, in place of the part's own
 }
 
 func (s *spy) say(what string) { *s.said = append(*s.said, what+" "+s.name()) }
@@ -29,6 +30,19 @@ func (s *spy) start() error {
 		return s.err
 	}
 	return s.part.start()
+}
+
+func (s *spy) quiesce() error {
+	s.say("quiesce")
+	if s.err != nil {
+		return s.err
+	}
+	return s.part.quiesce()
+}
+
+func (s *spy) detach(to *sockets) error {
+	s.say("detach")
+	return s.part.detach(to)
 }
 
 func (s *spy) stop() {
@@ -71,6 +85,20 @@ func TestPartThatFailsInItsStart(t *testing.T) {
 		if got := strings.Join(*said, ", "); got != tt.said {
 			t.Errorf("part %d fails: %s, want %s", tt.failing, got, tt.said)
 		}
+	}
+}
+
+// A part that cannot quiesce ends the hand-over, with its name in the error.
+func TestPartThatCannotQuiesce(t *testing.T) {
+	p := parts{all: []part{passive("a"), passive("b"), passive("c")}}
+	said := spyOn(&p)
+	p.all[1].(*spy).err = errors.New("the reason")
+	err := p.quiesce()
+	if err == nil || err.Error() != "quiesce b: the reason" {
+		t.Errorf("quiesce = %v", err)
+	}
+	if got := strings.Join(*said, ", "); got != "quiesce c, quiesce b" {
+		t.Errorf("said %s", got)
 	}
 }
 
@@ -135,20 +163,30 @@ func TestOrderOfParts(t *testing.T) {
 	} {
 		first, then := slices.Index(names, tt.first), slices.Index(names, tt.then)
 		if first < 0 || then < 0 || first > then {
-			t.Errorf("%s has to come before %s: %s; the order is %q", tt.first, tt.then, tt.why, names)
+			t.Errorf("%s must come before %s: %s; the order is %q", tt.first, tt.then, tt.why, names)
 		}
 	}
 	said := spyOn(&s.parts)
 	if err := s.parts.start(); err != nil {
 		t.Fatal(err)
 	}
+	if err := s.quiesce(); err != nil {
+		t.Fatal(err)
+	}
+	k, err := s.detach()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer k.close()
 	s.Shutdown()
 	var want []string
 	for _, name := range names {
 		want = append(want, "start "+name)
 	}
-	for _, name := range slices.Backward(names) {
-		want = append(want, "stop "+name)
+	for _, step := range []string{"quiesce ", "detach ", "stop "} {
+		for _, name := range slices.Backward(names) {
+			want = append(want, step+name)
+		}
 	}
 	if !slices.Equal(*said, want) {
 		t.Errorf("a run is\n%q, want\n%q", *said, want)
@@ -167,9 +205,28 @@ func TestStartThatFailsAtAnyPartLeavesNothing(t *testing.T) {
 		if err := s.parts.start(); err == nil || err.Error() != name+" is broken" {
 			t.Errorf("%s fails: start = %v", name, err)
 		}
-		eventually(t, "files are closed when "+name+" fails", func() bool { return files(t) <= before })
+		eventually(t, name+" fails, and all files are closed", func() bool { return files(t) <= before })
 		if _, err := os.Lstat(s.opts.Socket); err == nil {
 			t.Errorf("%s fails: the control socket is still there", name)
 		}
+	}
+}
+
+// Listeners of which one cannot be opened close those that are open.
+func TestListenersThatCannotAllBeOpened(t *testing.T) {
+	s, _ := partsOf(t)
+	var err error
+	if s.loops, err = newLoops(s.opts, nil, s.fail); err != nil {
+		t.Fatal(err)
+	}
+	defer s.loops.stop()
+	s.opts.Listen = []string{"127.0.0.1:0", "no port"}
+	l := &listeners{s: s}
+	if err := l.start(); err == nil || !strings.Contains(err.Error(), "no port") {
+		t.Errorf("start = %v, want an error about the address", err)
+	}
+	if c, err := net.Dial("tcp", s.addr()); err == nil {
+		c.Close()
+		t.Errorf("%s is still open", s.addr())
 	}
 }

@@ -13,8 +13,8 @@ const (
 )
 
 // reclaim gives memory back to the system after many connections have left, or much that waited
-// for slow ones has gone: once, when the number has fallen to three quarters of its peak or less and
-// has stopped falling. The collector would keep it for a next time that may never come.
+// for slow ones has gone: once, when the number has fallen to three quarters of its peak or less
+// and has stopped falling. The collector would keep it for a next time that may never come.
 func (s *Server) reclaim(ctx context.Context) error {
 	tick := time.NewTicker(reclaimEvery)
 	defer tick.Stop()

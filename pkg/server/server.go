@@ -88,7 +88,7 @@ func newServer(o Options) *Server {
 	if o.Routes != "" {
 		add(s.newBackends())
 	}
-	add(s.housekeeping(), s.inputs(k), &listeners{"listeners", s})
+	add(s.housekeeping(), s.inputs(k), &listeners{passive: "listeners", s: s})
 	if o.Statsd != "" { // a start that fails sends nothing
 		add(s.task("statsd", s.pushMetrics))
 	}
@@ -148,7 +148,8 @@ func (s *Server) shutdown() {
 	log := s.opts.Log
 	s.draining.Store(true)
 	s.notify(fmt.Sprintf("STOPPING=1\nEXTEND_TIMEOUT_USEC=%d", (s.opts.DrainTimeout + endTime).Microseconds()))
-	log.Info("pushd is stopping", slog.Int("connections", s.loops.limit.Connections()), slog.String("drain_timeout", s.opts.DrainTimeout.String()))
+	log.Info("pushd is stopping", slog.Int("connections", s.loops.limit.Connections()),
+		slog.String("drain_timeout", s.opts.DrainTimeout.String()))
 	s.parts.stop()
 	log.Info("pushd stopped", slog.String("uptime", time.Since(s.started).Round(time.Millisecond).String()))
 }
