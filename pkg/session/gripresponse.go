@@ -106,7 +106,7 @@ func (c *Clients) answerHold(id uint32, cl *client, it *publish.Item) bool {
 		}
 	}
 	status := r.Code
-	if status < 200 {
+	if status == 0 {
 		status = 200
 	}
 	fields := make([]grip.Field, len(r.Headers))

@@ -163,7 +163,7 @@ func hasAnswer(it *publish.Item) bool {
 // lines.
 func (c *Clients) appendPollAnswer(dst []byte, r *publish.Response, last, fields string) []byte {
 	code := r.Code
-	if code < 200 { // none, or an interim one, which is no answer
+	if code == 0 {
 		code = 200
 	}
 	dst = http1.AppendStatusLine(dst, code, r.Reason)
