@@ -28,8 +28,8 @@ type activated struct {
 	bin              string
 }
 
-// activate has the sockets opened for a pushd that starts with the first client. names are those of its descriptors, args
-// more options.
+// activate has the sockets opened for a pushd that starts with the first client. names are those of
+// its descriptors, args more options.
 func activate(t *testing.T, names string, args ...string) *activated {
 	t.Helper()
 	takeDefaultPorts(t)
@@ -62,8 +62,8 @@ func activate(t *testing.T, names string, args ...string) *activated {
 	return a
 }
 
-// takeDefaultPorts keeps pushd's default ports taken for the time of a test, as they are where a pushd runs already: the
-// test must not need them.
+// takeDefaultPorts keeps pushd's default ports taken for the time of a test, as they are where a
+// pushd runs already: the test must not need them.
 func takeDefaultPorts(t *testing.T) {
 	t.Helper()
 	o := server.NewOptions()

@@ -8,7 +8,8 @@ import (
 	"testing"
 )
 
-// In bash pushd is a command of the shell: a command line that begins with the bare name does something else.
+// In bash pushd is a command of the shell: a command line that begins with the bare name does
+// something else.
 func TestNoDocumentedCommandLineIsTheShellsPushd(t *testing.T) {
 	pages, err := filepath.Glob("../docs/*.md")
 	if err != nil || len(pages) == 0 {

@@ -8,13 +8,14 @@ import (
 	"github.com/urfave/cli/v2"
 )
 
-// clusterVariable matches what Kubernetes, and Docker for a link, put into the environment of every program beside a
-// service called pushd or pushd-NAME: PUSHD_SERVICE_HOST, PUSHD_PORT=tcp://ADDRESS:PORT, PUSHD_PORT_7999_TCP_ADDR.
+// clusterVariable matches what Kubernetes, and Docker for a link, put into the environment of every
+// program beside a service called pushd or pushd-NAME: PUSHD_SERVICE_HOST,
+// PUSHD_PORT=tcp://ADDRESS:PORT, PUSHD_PORT_7999_TCP_ADDR.
 var clusterVariable = regexp.MustCompile(`^PUSHD_(.*_)?(SERVICE_HOST=|SERVICE_PORT(_\w+)?=` +
 	`|PORT=(tcp|udp|sctp)://|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?=)`)
 
-// unknownVariables refuses PUSHD_ variables that are no setting, as an unknown key of the TOML file is refused: a
-// misspelt one has no effect.
+// unknownVariables refuses PUSHD_ variables that are no setting, as an unknown key of the TOML file
+// is refused: a misspelt one has no effect.
 func unknownVariables(environ []string, flags []cli.Flag) error {
 	known := []string{envPrefix + "CONFIG", envPrefix + "PUSHPIN_CONFIG"}
 	for _, f := range flags {

@@ -21,8 +21,8 @@ import (
 	"holdfast/pkg/server"
 )
 
-// asMain makes the test binary behave as pushd with a server that only waits, and never ends by itself.
-// With the value "serve" it is pushd's own server.
+// asMain makes the test binary behave as pushd with a server that only waits, and never ends by
+// itself. With the value "serve" it is pushd's own server.
 const asMain = "HOLDFAST_TEST_AS_PUSHD"
 
 func TestMain(m *testing.M) {

@@ -71,7 +71,8 @@ func (f *pushpinFile) lowerConnections(e *effective, most int, s source) {
 	e.MaxConnections = most
 }
 
-// zeromq refuses ZeroMQ sockets of a pushpin.conf: a publisher that uses one cannot see that its messages are lost.
+// zeromq refuses ZeroMQ sockets of a pushpin.conf: a publisher that uses one cannot see that its
+// messages are lost.
 func (r *reader) zeromq(e *effective) {
 	e.skipZeroMQ = r.c.Bool("skip-zeromq")
 	f := r.cfg.pushpin

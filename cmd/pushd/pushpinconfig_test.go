@@ -172,7 +172,8 @@ func TestBadPushpinConfigNamesTheLine(t *testing.T) {
 	}
 }
 
-// The files that people have name ZeroMQ sockets. Publishers that use them would see success while everything is lost.
+// The files that people have name ZeroMQ sockets. Publishers that use them would see success while
+// everything is lost.
 func TestZeroMQSocketsAreRefused(t *testing.T) {
 	const (
 		lost = "pushd has no ZeroMQ: messages published to it are lost, though publishers may see success"

@@ -73,8 +73,8 @@ func (r *reader) backends(e *effective) {
 // minOpen is how many answers may be open at least, however few files clients leave.
 const minOpen = 64
 
-// backendFiles makes the connections to backends fit into the open files that clients leave, as far as
-// nobody has said how many there are to be, or a pushpin.conf has, whose numbers are bounds.
+// backendFiles makes the connections to backends fit into the open files that clients leave, as far
+// as nobody has said how many there are to be, or a pushpin.conf has, whose numbers are bounds.
 func (r *reader) backendFiles(e *effective, left int) {
 	b := &e.Backends
 	chosen := func(name string) bool {

@@ -169,7 +169,8 @@ func bench(ctx context.Context, o *benchOptions, s streams) error {
 	return report.Err()
 }
 
-// benchDial connects to every pushd. Without one of them the messages to its clients would count as lost.
+// benchDial connects to every pushd. Without one of them the messages to its clients would count as
+// lost.
 func benchDial(ctx context.Context, o *benchOptions) (conns []*client.Conn, err error) {
 	ctx, cancel := context.WithTimeout(ctx, o.timeout)
 	defer cancel()

@@ -81,7 +81,8 @@ func TestDialErrorSaysWhatIsThere(t *testing.T) {
 	}
 }
 
-// The same paths are refused that pushd refuses: without that, @x would be dialled as an abstract socket.
+// The same paths are refused that pushd refuses: without that, @x would be dialled as an abstract
+// socket.
 func TestDialRefusesWhatIsNoPath(t *testing.T) {
 	ln, err := net.Listen("unix", "@holdfast-test-"+strconv.Itoa(os.Getpid()))
 	if err != nil {

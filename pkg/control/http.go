@@ -207,8 +207,8 @@ func hostOf(hostport string) string {
 	return strings.Trim(hostport, "[]")
 }
 
-// addressKey is the key of a client: its address, or, because all local clients have the same one, its
-// connection.
+// addressKey is the key of a client: its address, or, because all local clients have the same one,
+// its connection.
 func (s *HTTPServer) addressKey(remote string) uint32 {
 	host, _, err := net.SplitHostPort(remote)
 	if ip := net.ParseIP(host); err != nil || ip.IsLoopback() {
@@ -301,10 +301,11 @@ func (p *published) receivers() []int {
 	return all
 }
 
-// publish reads the body and hands its items over. A failure is the answer when nothing was published.
+// publish reads the body and hands its items over. A failure is the answer when nothing was
+// published.
 //
-// While it waits for room to publish, its place and its memory are counted for the channel of its first
-// item: when publishers of a channel must wait, there is still room for those of the others.
+// While it waits for room to publish, its place and its memory are counted for the channel of its
+// first item: when publishers of a channel must wait, there is still room for those of the others.
 func (s *HTTPServer) publish(r *http.Request, at *place) (*published, func(http.ResponseWriter)) {
 	items, size, failure := s.read(r)
 	if failure != nil {
@@ -380,7 +381,8 @@ func (s *HTTPServer) parse(body []byte) (items []publish.Item, refusal string) {
 	return items, ""
 }
 
-// answer waits until the receivers are known, and answers with them; without them when it takes too long.
+// answer waits until the receivers are known, and answers with them; without them when it takes too
+// long.
 func (p *published) answer(w http.ResponseWriter, r *http.Request) {
 	body := struct {
 		Message   string `json:"message"`

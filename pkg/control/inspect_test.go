@@ -204,7 +204,8 @@ func TestEventsComeUntilTheyAreEnded(t *testing.T) {
 	}
 }
 
-// A client may send the end of a subscription after it has begun another in its place: the end names the one it ends.
+// A client may send the end of a subscription after it has begun another in its place: the end
+// names the one it ends.
 func TestEndOfAReplacedSubscriptionChangesNothing(t *testing.T) {
 	f := &fakeInspector{}
 	p := greet(t, startServer(t, Options{Publisher: &fakeHub{}, Inspector: f,

@@ -18,7 +18,8 @@ import (
 	"holdfast/pkg/wire"
 )
 
-// firstName is what bind needs below the socket's directory: a temporary directory of os.MkdirTemp, and the socket in it.
+// firstName is what bind needs below the socket's directory: a temporary directory of os.MkdirTemp,
+// and the socket in it.
 const firstName = len("/.pushd4294967295/s")
 
 // CheckPath reports an error when no control socket can be made at path.

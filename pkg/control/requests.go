@@ -296,9 +296,9 @@ func (c *client) handleSubscribe(m wire.Message) error {
 	return nil
 }
 
-// ends reports whether the end of subscription id ends the latest one of its kind. A client that begins
-// one in place of another may send the end of the older one later: that ends nothing. An end without an
-// id ends whichever there is.
+// ends reports whether the end of subscription id ends the latest one of its kind. A client that
+// begins one in place of another may send the end of the older one later: that ends nothing. An end
+// without an id ends whichever there is.
 func ends(id, latest uint64) bool { return id == 0 || id == latest }
 
 // interval is the time between snapshots; a subscription asks for it.

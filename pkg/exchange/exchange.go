@@ -45,7 +45,8 @@ type Head struct {
 	// Length is that of the body, -1 when it ends by itself. The answer to a HEAD request, and one of 204 or 304, have no body
 	// whatever it says: it is then what a Content-Length may say, -1 for none.
 	Length int64
-	// Closes says that the connection ends with the answer, because it is held after its first body.
+	// Closes says that the connection ends with the answer, because it is held after its first
+	// body.
 	Closes bool
 }
 

@@ -18,8 +18,8 @@ type Plan struct {
 	Head *Head
 	Body []byte
 
-	// Exposes says that Head exposes all of its fields to scripts of other origins because the backend
-	// left that out: so are those that an item adds.
+	// Exposes says that Head exposes all of its fields to scripts of other origins because the
+	// backend left that out: so are those that an item adds.
 	Exposes bool
 
 	Again *Again   // of a response hold; nil when the request is not sent again

@@ -7,8 +7,9 @@ import (
 	"holdfast/pkg/publish"
 )
 
-// Items reads one item in its JSON form a line (JSON Lines). Lines of nothing but white space are left out. A byte order
-// mark at the beginning of a line is skipped: files that were joined have several.
+// Items reads one item in its JSON form a line (JSON Lines). Lines of nothing but white space are
+// left out. A byte order mark at the beginning of a line is skipped: files that were joined have
+// several.
 type Items struct{ lines *Lines }
 
 // NewItems returns a reader of r's items, of at most max bytes of JSON each.

@@ -46,8 +46,8 @@ func ExposeAgain(fields []Field) []Field {
 	return VaryOrigin(fields)
 }
 
-// VaryOrigin tells caches that the response depends on the request's Origin (Fetch, 3.3.5: CORS protocol
-// and HTTP caches), unless a field says so already.
+// VaryOrigin tells caches that the response depends on the request's Origin (Fetch, 3.3.5: CORS
+// protocol and HTTP caches), unless a field says so already.
 func VaryOrigin(fields []Field) []Field {
 	for _, f := range fields {
 		if !strings.EqualFold(f.Name, "Vary") {

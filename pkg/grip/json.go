@@ -11,9 +11,10 @@ import (
 	"unicode/utf8"
 )
 
-// ParseBody reads the body of a response of the JSON form, whose instructions come on top of those of the header. It is for
-// an Instruct that has JSON set; after an error, which is an *Error, the Instruct means nothing. Null counts as absent, of
-// a repeated key the last one counts, and unknown keys mean nothing. A byte order mark is skipped. It does not keep body.
+// ParseBody reads the body of a response of the JSON form, whose instructions come on top of those
+// of the header. It is for an Instruct that has JSON set; after an error, which is an *Error, the
+// Instruct means nothing. Null counts as absent, of a repeated key the last one counts, and unknown
+// keys mean nothing. A byte order mark is skipped. It does not keep body.
 func (in *Instruct) ParseBody(body []byte) error {
 	body = bytes.TrimPrefix(body, []byte("\ufeff"))
 	if !json.Valid(body) || !utf8.Valid(body) {
@@ -42,8 +43,9 @@ func (in *Instruct) ParseBody(body []byte) error {
 	return in.Response.check()
 }
 
-// loneSurrogate returns the first escape in b, which is valid JSON, that is one half of a surrogate pair
-// without the other; or "". encoding/json reads it as U+FFFD, so that two channels would become one.
+// loneSurrogate returns the first escape in b, which is valid JSON, that is one half of a surrogate
+// pair without the other; or "". encoding/json reads it as U+FFFD, so that two channels would
+// become one.
 func loneSurrogate(b []byte) string {
 	for i := bytes.IndexByte(b, '\\'); i >= 0; { // only strings have any
 		size := 2

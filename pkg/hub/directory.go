@@ -89,10 +89,11 @@ func (d *Directory) SetLoops(loops []Loop) { d.loops = loops }
 // each slice of a walk, is done there. It is called before anything is published.
 func (d *Directory) Prepare(f func(*publish.Item) any) { d.prepare = f }
 
-// Publish hands the batch's items to the loops that have subscribers of their channels. It waits while more is on its way
-// than the Directory may hold: that is how a publisher is slowed down to what the loops can deliver. A channel may have as
-// much on its way as there is room left, so that publishers of other channels do not wait for it. When ctx ends first
-// Publish returns its error and has handed over nothing. The batch's Done is called in any other case.
+// Publish hands the batch's items to the loops that have subscribers of their channels. It waits
+// while more is on its way than the Directory may hold: that is how a publisher is slowed down to
+// what the loops can deliver. A channel may have as much on its way as there is room left, so that
+// publishers of other channels do not wait for it. When ctx ends first Publish returns its error
+// and has handed over nothing. The batch's Done is called in any other case.
 func (d *Directory) Publish(ctx context.Context, b *Batch) error {
 	if len(b.Deliveries) == 0 {
 		b.Done(b)

@@ -11,9 +11,9 @@ import (
 // socketBuffer is what a socket takes of one who does not read.
 const socketBuffer = 256 << 10
 
-// burstSink is connections that take what is sent to them in bursts, as sockets do: the kernel tells
-// of room when a good part of its buffers is empty again. As netloop does, it counts nobody as
-// behind for longer than longPark.
+// burstSink is connections that take what is sent to them in bursts, as sockets do: the kernel
+// tells of room when a good part of its buffers is empty again. As netloop does, it counts nobody
+// as behind for longer than longPark.
 type burstSink struct {
 	recordSink
 	now    *time.Time

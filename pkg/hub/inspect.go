@@ -13,8 +13,8 @@ type Watcher interface {
 // SetWatcher has w told from now on; nil: nobody is.
 func (m *Members) SetWatcher(w Watcher) { m.watcher = w }
 
-// Walking returns the name of the channel whose items are being handed out, for calls of the Sink. It is
-// the item's: clone it to keep it.
+// Walking returns the name of the channel whose items are being handed out, for calls of the Sink.
+// It is the item's: clone it to keep it.
 func (m *Members) Walking() string {
 	if m.walking == nil || len(m.walking.items) == 0 {
 		return ""

@@ -1,8 +1,9 @@
 package hub
 
-// A connection that resumes has had, from the history, every item of its channels up to the newest. Some of these may still be
-// on their way to its loop. It stands in a late group, which leaves them out, until a walk has brought them to the others, or
-// one begins with a later item: then the group becomes one with the channel's others.
+// A connection that resumes has had, from the history, every item of its channels up to the newest.
+// Some of these may still be on their way to its loop. It stands in a late group, which leaves them
+// out, until a walk has brought them to the others, or one begins with a later item: then the group
+// becomes one with the channel's others.
 
 // after returns the number after which the group gets items, 0 when it gets all.
 func (m *Members) after(gi uint32, g *group) uint64 {
@@ -59,12 +60,13 @@ func (m *Members) merge(gi, to uint32) {
 	m.dropGroup(gi)
 }
 
-// maxLate is the number of a channel's late groups above which who resumes has to share one: each group has its items encoded anew.
+// maxLate is the number of a channel's late groups above which who resumes has to share one: each
+// group has its items encoded anew.
 const maxLate = 64
 
-// shareLate has the connection join the channels with too many late groups at the number of one that is there already, where no walk
-// has come to what is later: the walks will bring that. When it has seen later items already it gets them again, and there is a
-// gap.
+// shareLate has the connection join the channels with too many late groups at the number of one
+// that is there already, where no walk has come to what is later: the walks will bring that. When
+// it has seen later items already it gets them again, and there is a gap.
 func (m *Members) shareLate(to *Resumed) (gap bool) {
 	for i := range m.resumed {
 		r := &m.resumed[i]
@@ -84,8 +86,8 @@ func (m *Members) shareLate(to *Resumed) (gap bool) {
 	return gap
 }
 
-// latest returns the highest number of a late group of the channel that no walk has come past, 0 when there is none, and how many
-// late groups the channel has.
+// latest returns the highest number of a late group of the channel that no walk has come past, 0
+// when there is none, and how many late groups the channel has.
 func (m *Members) latest(r *resumed) (best uint64, groups int) {
 	ch, ok := m.dir.find(r.name)
 	if !ok {

@@ -24,9 +24,10 @@ type Encoder func(dst []byte, it *publish.Item) ([]byte, Effect)
 
 // Sink takes what a walk hands out.
 type Sink interface {
-	// Deliver writes b, which holds a number of items, to each of the connections. Equal keys mean equal bytes. It
-	// returns to how many connections b was written or queued, and how many of those are behind: much of
-	// what was sent to them waits to be taken, and has for no longer than longPark.
+	// Deliver writes b, which holds a number of items, to each of the connections. Equal keys mean
+	// equal bytes. It returns to how many connections b was written or queued, and how many of
+	// those are behind: much of what was sent to them waits to be taken, and has for no longer than
+	// longPark.
 	Deliver(key uint64, conns []uint32, b []byte, items int) (handed, behind int)
 	// DeliverEach takes the items, in their order, to each of the connections as they are for that one. Items that are nil are
 	// not for them. It adds to handed, by item, how many got it, and returns how many of the connections are behind.

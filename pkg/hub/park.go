@@ -44,9 +44,10 @@ type parkings struct {
 }
 
 // wait returns for how long the channel's next walk is to be parked, and 0 for not at all. After a
-// walk that has left subscribers behind more is published than they take, and the publishers have to
-// feel it (docs/decisions/0002). While none keeps up nobody has to wait who would not have to wait
-// anyway. While some do, the walk waits for the majority, and where the channel is small for each.
+// walk that has left subscribers behind more is published than they take, and the publishers have
+// to feel it (docs/decisions/0002). While none keeps up nobody has to wait who would not have to
+// wait anyway. While some do, the walk waits for the majority, and where the channel is small for
+// each.
 func (m *Members) wait(w *walk) time.Duration {
 	if w.behind == 0 || w.local == 0 {
 		return 0

@@ -141,7 +141,8 @@ func TestNextItemWaitsAsWell(t *testing.T) {
 	checkEmpty(t, dir, l.members)
 }
 
-// One who subscribes to a channel that waits is waited for no longer than beside others who keep up.
+// One who subscribes to a channel that waits is waited for no longer than beside others who keep
+// up.
 func TestNewcomerDoesNotWaitLong(t *testing.T) {
 	dir, l, _, _ := parkLoop(t, 1, 1)
 	second, _, _ := publishDuringWalk(t, dir, l)

@@ -41,7 +41,8 @@ func (g group) Publisher(o client.PublisherOptions) publisher {
 	return p
 }
 
-// groupPublisher numbers its items as each of its publishers does: all of them get all items, in one order.
+// groupPublisher numbers its items as each of its publishers does: all of them get all items, in
+// one order.
 type groupPublisher struct {
 	all   []publisher
 	onAck func(seq uint64, a wire.Ack)

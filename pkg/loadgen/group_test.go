@@ -7,7 +7,8 @@ import (
 	"holdfast/pkg/wire"
 )
 
-// An item counts once, when every pushd has answered: with the receivers of all, and as refused if one refused it.
+// An item counts once, when every pushd has answered: with the receivers of all, and as refused if
+// one refused it.
 func TestAnItemToAGroupIsAnsweredOnce(t *testing.T) {
 	var got []wire.Ack
 	p := &groupPublisher{

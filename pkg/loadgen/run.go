@@ -51,10 +51,10 @@ type run struct {
 	lastProgress        time.Time
 }
 
-// Run measures the pushd at the other end of conns, one or several that share the targets: it opens the connections,
-// waits until all are held, publishes to every pushd, waits for the last delivery and reports. When ctx or the time limit
-// ends it reports what was measured until then. An error means that there is no report. It returns when all connections
-// are closed and the workers gone.
+// Run measures the pushd at the other end of conns, one or several that share the targets: it opens
+// the connections, waits until all are held, publishes to every pushd, waits for the last delivery
+// and reports. When ctx or the time limit ends it reports what was measured until then. An error
+// means that there is no report. It returns when all connections are closed and the workers gone.
 func Run(ctx context.Context, conns []*client.Conn, o Options) (*Report, error) {
 	all := make(group, len(conns))
 	for i, conn := range conns {

@@ -210,9 +210,9 @@ func (l *Loop) Again(c uint32) {
 // Ended reports whether the client has shut down its side.
 func (l *Loop) Ended(c uint32) bool { return l.slots.At(c).flags&flagEOF != 0 }
 
-// Pause has nothing more read of the connection until Again is called: its client has sent more than
-// its turn. When it shuts down its side, the connection ends. One that is held (Hold) ends as well
-// when its client sends more than heldUnread: its end could wait unseen behind more than the
+// Pause has nothing more read of the connection until Again is called: its client has sent more
+// than its turn. When it shuts down its side, the connection ends. One that is held (Hold) ends as
+// well when its client sends more than heldUnread: its end could wait unseen behind more than the
 // socket's buffer takes.
 func (l *Loop) Pause(c uint32) { l.slots.At(c).flags |= flagPaused }
 
@@ -291,9 +291,9 @@ func (l *Loop) feed(c uint32, s *slot, b []byte, seen int) (left int) {
 }
 
 // halfClosed ends a connection whose client has shut down its side, after what waits for it was
-// written: nobody who is held may shut down (it would keep a level-triggered set awake for ever, and
-// browsers never do). Where something was left unread a mere close would be a reset, which could
-// take an answer from the client.
+// written: nobody who is held may shut down (it would keep a level-triggered set awake for ever,
+// and browsers never do). Where something was left unread a mere close would be a reset, which
+// could take an answer from the client.
 func (l *Loop) halfClosed(c uint32, s *slot) {
 	switch {
 	case (s.queue != 0 || s.flags&flagRead == 0) && s.flags&flagFinishing == 0:

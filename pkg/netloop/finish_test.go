@@ -100,8 +100,8 @@ func TestFinishReadsWhatCameBeforeTheClientsEnd(t *testing.T) {
 }
 
 // A client that sends more than its socket's buffer takes while it is held and paused, and leaves,
-// is seen to have left. One that sends less goes on when its turn comes, and so does one that is not
-// held.
+// is seen to have left. One that sends less goes on when its turn comes, and so does one that is
+// not held.
 func TestHeldClientThatSendsTooMuchEnds(t *testing.T) {
 	for name, tt := range map[string]struct {
 		hold bool

@@ -49,8 +49,8 @@ type queue struct {
 	empty      uint8          // tries to write of it in a row that the socket took nothing of
 }
 
-// classes is the number of classes of queues by cost, four for each power of two: of two queues of a
-// class the longer is at most a quarter longer.
+// classes is the number of classes of queues by cost, four for each power of two: of two queues of
+// a class the longer is at most a quarter longer.
 const classes = 4*64 + 4
 
 // classOf returns the class of a cost, which is not 0 and therefore at least pieceCost.

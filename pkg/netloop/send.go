@@ -29,10 +29,11 @@ func (l *Loop) Send(c uint32, b []byte) {
 	s.lastWrite = l.now
 }
 
-// SendShared writes b to each of the connections. Where a socket does not take it all, the rest waits in the
-// connection's queue, by reference to one copy of b for all calls of the same key; so equal keys must mean equal bytes.
-// Where the queue is full, the overflow rule applies. It returns to how many connections b was written or queued, how
-// many of those are behind now (Lags), and how many stay but were left out.
+// SendShared writes b to each of the connections. Where a socket does not take it all, the rest
+// waits in the connection's queue, by reference to one copy of b for all calls of the same key; so
+// equal keys must mean equal bytes. Where the queue is full, the overflow rule applies. It returns
+// to how many connections b was written or queued, how many of those are behind now (Lags), and how
+// many stay but were left out.
 func (l *Loop) SendShared(key uint64, conns []uint32, b []byte) (written, behind, leftOut int) {
 	for _, c := range conns {
 		if l.sends++; l.sends%sendsPerYield == 0 {
@@ -158,10 +159,10 @@ func (l *Loop) shed() (more bool) {
 // catch up.
 const lagTime = 4 * time.Second
 
-// Lags reports whether the connection has fallen behind lately: an eighth of what its queue takes is
-// waiting, and something has waited for less than lagTime. A publisher may wait for it to catch up.
-// One that has been behind for longer does not count: it catches up by itself, or its queue fills
-// up.
+// Lags reports whether the connection has fallen behind lately: an eighth of what its queue takes
+// is waiting, and something has waited for less than lagTime. A publisher may wait for it to catch
+// up. One that has been behind for longer does not count: it catches up by itself, or its queue
+// fills up.
 func (l *Loop) Lags(c uint32) bool { return l.lags(l.slots.At(c)) }
 
 func (l *Loop) lags(s *slot) bool {

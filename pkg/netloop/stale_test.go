@@ -8,8 +8,8 @@ import (
 	"holdfast/pkg/stats"
 )
 
-// Somebody else may have a descriptor of a client's socket, a child process for one. What the client
-// sends after the loop has closed its own is nobody's, and no panic.
+// Somebody else may have a descriptor of a client's socket, a child process for one. What the
+// client sends after the loop has closed its own is nobody's, and no panic.
 func TestClosedConnectionThatSomebodyElseHolds(t *testing.T) {
 	for _, hold := range []bool{false, true} {
 		r, addr := startLoop(t, nil)

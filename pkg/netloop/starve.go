@@ -4,16 +4,16 @@ package netloop
 // room.
 const emptyTries = 8
 
-// starving is a connection that waits for another try to write, although its socket says that it has
-// room.
+// starving is a connection that waits for another try to write, although its socket says that it
+// has room.
 type starving struct {
 	conn uint32
 	gen  uint16
 }
 
 // full notes that the socket takes no more for now. An edge tells when there is room. Where TCP is
-// out of memory that edge comes at once, and the loop would spin just then: after emptyTries of them
-// in a row the connection is left alone until the next tick.
+// out of memory that edge comes at once, and the loop would spin just then: after emptyTries of
+// them in a row the connection is left alone until the next tick.
 func (l *Loop) full(c uint32, s *slot, wrote bool) {
 	qu := l.queues.all.At(s.queue)
 	if wrote {

@@ -33,11 +33,12 @@ func (v Verdict) Passes() bool { return v.Kind != Refused }
 // WebSocket nothing else keeps a foreign page from using them.
 func (v Verdict) Credentials() bool { return v.Kind >= Same }
 
-// Check judges a request by the value of its Origin field, as received, and its host; loopback says that the listener
-// has a loopback address. It allocates nothing and keeps nothing.
+// Check judges a request by the value of its Origin field, as received, and its host; loopback says
+// that the listener has a loopback address. It allocates nothing and keeps nothing.
 //
-// "null" is any page that has no origin to name, or hides it; when it was given it passes as Any, because everybody can
-// make such a page. With "*" everything passes that can stand in an Origin field.
+// "null" is any page that has no origin to name, or hides it; when it was given it passes as Any,
+// because everybody can make such a page. With "*" everything passes that can stand in an Origin
+// field.
 //
 // A bare host, such as 127.0.0.1 or example.com:80, is no serialized origin (RFC 6454 6.2). Load
 // generators send it; no page can make a browser do so. On a loopback listener it is NoPage.

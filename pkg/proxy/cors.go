@@ -10,8 +10,8 @@ import (
 
 const allowedMethods = "OPTIONS, HEAD, GET, POST, PUT, DELETE"
 
-// addCORS adds the fields of CORS that a response lacks, as Pushpin's auto_cross_origin does. It tells
-// caches as well that they depend on the request's Origin.
+// addCORS adds the fields of CORS that a response lacks, as Pushpin's auto_cross_origin does. It
+// tells caches as well that they depend on the request's Origin.
 func addCORS(fields []exchange.Field, request *exchange.Request) []exchange.Field {
 	has := make(map[string]bool, len(fields))
 	for _, f := range fields {

@@ -12,9 +12,9 @@ import (
 	"holdfast/pkg/grip"
 )
 
-// decodeHold takes gzip or deflate off a response with instructions for a hold, which goes out with what
-// items add. Other codings stay, and are not served. What is read is bounded where it is read: a decoder
-// has no more than a window of 32 KiB in memory.
+// decodeHold takes gzip or deflate off a response with instructions for a hold, which goes out with
+// what items add. Other codings stay, and are not served. What is read is bounded where it is read:
+// a decoder has no more than a window of 32 KiB in memory.
 func decodeHold(resp *http.Response) {
 	if resp.Header.Get("Grip-Hold") == "" && !grip.IsJSON(resp.Header) {
 		return
@@ -37,7 +37,8 @@ func decodeHold(resp *http.Response) {
 	resp.Body = &decoder{ReadCloser: resp.Body, open: open}
 }
 
-// inflate decodes deflate: in the format of zlib (RFC 9110, 8.4.1.2), or bare, as some servers send it.
+// inflate decodes deflate: in the format of zlib (RFC 9110, 8.4.1.2), or bare, as some servers send
+// it.
 func inflate(r *bufio.Reader) (io.Reader, error) {
 	if b, err := r.Peek(2); err == nil && b[0]&0x0f == 8 && (int(b[0])<<8|int(b[1]))%31 == 0 {
 		return zlib.NewReader(r)

@@ -62,8 +62,8 @@ func TestHoldsAreDecoded(t *testing.T) {
 	}
 }
 
-// What inflates to more than may be held is refused, and so is what is no gzip. A first body of a stream
-// flows through, however long it is.
+// What inflates to more than may be held is refused, and so is what is no gzip. A first body of a
+// stream flows through, however long it is.
 func TestDecodingIsBounded(t *testing.T) {
 	zeros := coded(t, "gzip", strings.Repeat("0", 32<<20))
 	const head = "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nGrip-Channel: a\r\nGrip-Hold: "

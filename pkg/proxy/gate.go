@@ -11,16 +11,18 @@ import (
 )
 
 // gates let a bounded number of exchanges of each route in at once, and of all routes together. The
-// others wait in the order in which they came, for a bounded time and together bounded by bytes; a new
-// one that does not fit is refused.
+// others wait in the order in which they came, for a bounded time and together bounded by bytes; a
+// new one that does not fit is refused.
 //
-// An exchange is inside until its answer is complete, or until the head of an answer has passed that
-// goes on for some time: then it is open, and gives its place to one that waits. Open answers, which may
-// never end, have a bound of their own. One beyond it is refused before its head has passed.
+// An exchange is inside until its answer is complete, or until the head of an answer has passed
+// that goes on for some time: then it is open, and gives its place to one that waits. Open answers,
+// which may never end, have a bound of their own. One beyond it is refused before its head has
+// passed.
 //
-// A route gets no more places than are free (Choudhury and Hahne's dynamic thresholds), so that some are left however many routes
-// have backends that hang: one such takes half of all places, two a third each, nine a tenth each. So what one route's backends are
-// slow in costs no other route anything.
+// A route gets no more places than are free (Choudhury and Hahne's dynamic thresholds), so that
+// some are left however many routes have backends that hang: one such takes half of all places, two
+// a third each, nine a tenth each. So what one route's backends are slow in costs no other route
+// anything.
 type gates struct {
 	max      int            // inside, for each route
 	total    int            // inside, for all routes
@@ -150,12 +152,12 @@ func (g *gates) tooLate(w *waiter) {
 	}
 }
 
-// openShare is how many times the open answers that are still free one route may have: one route alone
-// gets four fifths of all, two get four ninths each.
+// openShare is how many times the open answers that are still free one route may have: one route
+// alone gets four fifths of all, two get four ninths each.
 const openShare = 4
 
-// begin makes an exchange of a route that is inside an open one, and returns what goes in for it. It
-// reports false when too many are open.
+// begin makes an exchange of a route that is inside an open one, and returns what goes in for it.
+// It reports false when too many are open.
 func (g *gates) begin(route string) (in []visit, ok bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()

@@ -5,8 +5,9 @@ import (
 	"strings"
 )
 
-// identityStripper takes the transfer coding identity out of the heads of responses. HTTP had it once and
-// meant no coding (RFC 2616, 3.6); servers of that time still say it, and net/http takes it for an error.
+// identityStripper takes the transfer coding identity out of the heads of responses. HTTP had it
+// once and meant no coding (RFC 2616, 3.6); servers of that time still say it, and net/http takes
+// it for an error.
 type identityStripper struct {
 	inHead  bool
 	first   bool   // the next line is a status line
@@ -25,8 +26,8 @@ func (s *identityStripper) begin() {
 	*s = identityStripper{inHead: true, first: true, kept: s.kept[:0]}
 }
 
-// strip drops the field from b, which begins with what was kept. It returns what is left, in b's memory,
-// and keeps the beginning of a line that is not whole, unless no more follows.
+// strip drops the field from b, which begins with what was kept. It returns what is left, in b's
+// memory, and keeps the beginning of a line that is not whole, unless no more follows.
 func (s *identityStripper) strip(b []byte, last bool) []byte {
 	out := b[:0]
 	for len(b) > 0 && s.inHead {

@@ -227,8 +227,8 @@ func (j *job) answerWith(h *exchange.Head, body []byte) {
 	j.x.Answer(h, body)
 }
 
-// begin sends the head of an answer that goes on, and lets another request in. It reports false, and
-// nothing is sent, when too many answers are open.
+// begin sends the head of an answer that goes on, and lets another request in. It reports false,
+// and nothing is sent, when too many answers are open.
 func (j *job) begin(h *exchange.Head) bool {
 	in, ok := j.p.gates.begin(j.route.ID)
 	if !ok {

@@ -14,7 +14,8 @@ import (
 	"holdfast/pkg/exchange"
 )
 
-// streaming is a backend whose /sse goes on until the test ends, and which answers all else at once.
+// streaming is a backend whose /sse goes on until the test ends, and which answers all else at
+// once.
 func streaming(t *testing.T) (addr string) {
 	done := make(chan struct{})
 	addr = backend(t, func(w http.ResponseWriter, r *http.Request) {
@@ -74,8 +75,8 @@ func TestRequestsGoInWhenAnAnswerOpens(t *testing.T) {
 	}
 }
 
-// Open answers have a bound of their own, of which no route gets all. Above it they are refused; other
-// answers are not.
+// Open answers have a bound of their own, of which no route gets all. Above it they are refused;
+// other answers are not.
 func TestOpenAnswersAreBounded(t *testing.T) {
 	addr := streaming(t)
 	log, logged := logTo()
@@ -118,8 +119,8 @@ func TestOpenAnswersAreBounded(t *testing.T) {
 	}
 }
 
-// A request waits for its turn as long as Timeout and is then refused. While a route is full the log says
-// so once.
+// A request waits for its turn as long as Timeout and is then refused. While a route is full the
+// log says so once.
 func TestAWaitIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log, logged := logTo()

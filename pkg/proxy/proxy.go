@@ -21,8 +21,8 @@ type Options struct {
 	Concurrency     int   // requests of a route that are at its backends at once; default 1,000
 	Total           int   // those of all routes, of which one route gets at most half; default twice Concurrency
 	MaxWaitingBytes int64 // of all requests that wait for their turn; default 256 MiB
-	// Timeout is how long a request waits for its turn, and then how long a backend may take for the
-	// next bytes of it, or for its answer; default 60 s.
+	// Timeout is how long a request waits for its turn, and then how long a backend may take for
+	// the next bytes of it, or for its answer; default 60 s.
 	Timeout        time.Duration
 	ConnectTimeout time.Duration // for the connection, and for the TLS handshake; default 10 s
 	MaxIdle        int           // idle connections to backends; default 256

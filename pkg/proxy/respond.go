@@ -84,8 +84,8 @@ func check(h *exchange.Head) error {
 // headWait is how long the head of an answer waits for a short body, so that both are one write.
 const headWait = 5 * time.Millisecond
 
-// passWhole passes on a response with a short body of known length. When that has not come at once, the
-// head goes first.
+// passWhole passes on a response with a short body of known length. When that has not come at once,
+// the head goes first.
 func (j *job) passWhole(a *attempt, h *exchange.Head, body io.Reader, t *route.Target) {
 	b := make([]byte, h.Length)
 	begun := j.beginIn(headWait, h)
@@ -125,7 +125,8 @@ func (j *job) passWhole(a *attempt, h *exchange.Head, body io.Reader, t *route.T
 	j.end(a, err, t)
 }
 
-// wholeAnswer answers with a body that was read to its length; err is what came with its last bytes.
+// wholeAnswer answers with a body that was read to its length; err is what came with its last
+// bytes.
 func (j *job) wholeAnswer(h *exchange.Head, b []byte, body io.Reader, err error) {
 	if err == nil { // net/http wants to see the end before it uses the connection again
 		_, _ = body.Read(make([]byte, 1))
@@ -133,8 +134,8 @@ func (j *job) wholeAnswer(h *exchange.Head, b []byte, body io.Reader, err error)
 	j.answerWith(h, b)
 }
 
-// beginIn begins the answer in d, unless the function that it returns is called before. That reports
-// whether the answer has begun. h is not to be used meanwhile.
+// beginIn begins the answer in d, unless the function that it returns is called before. That
+// reports whether the answer has begun. h is not to be used meanwhile.
 func (j *job) beginIn(d time.Duration, h *exchange.Head) (begun func() bool) {
 	if h.Length == 0 {
 		return func() bool { return false }
@@ -151,8 +152,8 @@ func unexpected(err error) error {
 	return err
 }
 
-// stream sends what is left of a body. A body that comes in small pieces, as events do, is waited for
-// with a small buffer: very many such answers may be open.
+// stream sends what is left of a body. A body that comes in small pieces, as events do, is waited
+// for with a small buffer: very many such answers may be open.
 func (j *job) stream(body io.Reader) error {
 	small := make([]byte, smallRead)
 	for more := false; ; {

@@ -41,15 +41,16 @@ type ItemError struct {
 // Error gives the text for the publisher, as Pushpin words it. The index is not part of it.
 func (e *ItemError) Error() string { return "Invalid format: " + e.Reason }
 
-// byteOrderMark may stand before JSON. A parser may ignore it (RFC 8259 section 8.1), and this one does.
+// byteOrderMark may stand before JSON. A parser may ignore it (RFC 8259 section 8.1), and this one
+// does.
 const byteOrderMark = "\ufeff"
 
 // TrimMark returns b without a byte order mark at its beginning.
 func TrimMark(b []byte) []byte { return bytes.TrimPrefix(b, []byte(byteOrderMark)) }
 
-// ParseItems reads the body of a publish request, {"items": [ITEM, ...]}. The items are checked, and
-// the first bad one refuses the whole body. The error is ErrNotJSON, ErrNotObject or an *ItemError.
-// The items share no memory with body.
+// ParseItems reads the body of a publish request, {"items": [ITEM, ...]}. The items are checked,
+// and the first bad one refuses the whole body. The error is ErrNotJSON, ErrNotObject or an
+// *ItemError. The items share no memory with body.
 //
 // An item whose formats all have names that are not known has no Formats. It is good, but there is
 // nothing to publish: newer publishers may send formats to older servers.
@@ -81,9 +82,9 @@ func ParseItems(body []byte) ([]Item, error) {
 	return items, nil
 }
 
-// ParseItem reads one item in its JSON form and checks it. Fields that it does not know are ignored,
-// null counts as absent, and of a repeated field the last one counts. An item without any known format
-// is refused. The item shares no memory with b.
+// ParseItem reads one item in its JSON form and checks it. Fields that it does not know are
+// ignored, null counts as absent, and of a repeated field the last one counts. An item without any
+// known format is refused. The item shares no memory with b.
 func ParseItem(b []byte) (Item, error) {
 	b = TrimMark(b)
 	if !utf8.Valid(b) {

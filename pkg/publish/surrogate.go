@@ -9,9 +9,9 @@ import (
 	"unicode/utf16"
 )
 
-// loneSurrogate returns the offset of the first escape in b, which is valid JSON, that is one half of
-// a surrogate pair without the other, as \ud800; or -1. It stands for no character. encoding/json
-// reads it as U+FFFD, so that two different names would become one.
+// loneSurrogate returns the offset of the first escape in b, which is valid JSON, that is one half
+// of a surrogate pair without the other, as \ud800; or -1. It stands for no character.
+// encoding/json reads it as U+FFFD, so that two different names would become one.
 func loneSurrogate(b []byte) int {
 	for i := 0; ; {
 		next := bytes.IndexByte(b[i:], '\\') // only strings have any
@@ -31,8 +31,8 @@ func loneSurrogate(b []byte) int {
 	}
 }
 
-// escape reads the escape at the beginning of b and returns its length. Its character is 0 unless it
-// has the form \uXXXX.
+// escape reads the escape at the beginning of b and returns its length. Its character is 0 unless
+// it has the form \uXXXX.
 func escape(b []byte) (r rune, size int) {
 	if len(b) < 2 || b[0] != '\\' {
 		return 0, 0

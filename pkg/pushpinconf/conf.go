@@ -1,12 +1,13 @@
-// Package pushpinconf reads Pushpin's configuration file, and says what of it has a meaning for a server that takes
-// its routes and speaks HTTP only. It opens no file but is given its text.
+// Package pushpinconf reads Pushpin's configuration file, and says what of it has a meaning for a
+// server that takes its routes and speaks HTTP only. It opens no file but is given its text.
 //
-// The file is an INI file: [SECTION], NAME=VALUE, comments that begin with # or ;, and values in double quotes when they
-// hold ; or \. In values {rundir}, {libdir} and {ipc_prefix} stand for the settings of these names.
+// The file is an INI file: [SECTION], NAME=VALUE, comments that begin with # or ;, and values in
+// double quotes when they hold ; or \. In values {rundir}, {libdir} and {ipc_prefix} stand for the
+// settings of these names.
 //
-// Pushpin ignores what it does not know. Here an unknown setting is an error, and so is one that opens or secures a
-// listener which is not served: the silence of a socket must not be the first sign. ZeroMQ sockets are listed, and the
-// caller decides whether the server goes on without them.
+// Pushpin ignores what it does not know. Here an unknown setting is an error, and so is one that
+// opens or secures a listener which is not served: the silence of a socket must not be the first
+// sign. ZeroMQ sockets are listed, and the caller decides whether the server goes on without them.
 package pushpinconf
 
 import (
@@ -150,9 +151,10 @@ const (
 	mostNumber  = 1 << 20 // of what an option takes
 )
 
-// sessions makes the options about how many requests backends have, and for how long. Pushpin bounds
-// those of all routes, with the answers that go on, by max_open_requests, which is client_maxconn when it
-// does not stand there; it waits half an hour for a backend, and nothing in the file changes that.
+// sessions makes the options about how many requests backends have, and for how long. Pushpin
+// bounds those of all routes, with the answers that go on, by max_open_requests, which is
+// client_maxconn when it does not stand there; it waits half an hour for a backend, and nothing in
+// the file changes that.
 func (p *parser) sessions() {
 	e, ok := p.get("runner/client_maxconn") // checked already
 	if !ok {
@@ -326,8 +328,8 @@ func (p *parser) publishListen() {
 	p.set("publish-listen", net.JoinHostPort(strings.Trim(addr.value, "[]"), strconv.FormatInt(n, 10)), port)
 }
 
-// roles are the parts of Pushpin that its services may leave out, each with its names in old and new versions, and what
-// pushd would do all the same.
+// roles are the parts of Pushpin that its services may leave out, each with its names in old and
+// new versions, and what pushd would do all the same.
 var roles = []struct {
 	names []string
 	does  string
@@ -337,7 +339,8 @@ var roles = []struct {
 	{[]string{"pushpin-handler", "handler"}, "take what is published"},
 }
 
-// services refuses a list that leaves a part of Pushpin out. pushd is one process, and would open the listeners of all parts.
+// services refuses a list that leaves a part of Pushpin out. pushd is one process, and would open
+// the listeners of all parts.
 func (p *parser) services() {
 	e, ok := p.get("runner/services")
 	if !ok {

@@ -256,7 +256,8 @@ func TestWishesThatAreNotServed(t *testing.T) {
 	}
 }
 
-// A ZeroMQ socket that another program may use is listed whatever its value. One between Pushpin's processes is not.
+// A ZeroMQ socket that another program may use is listed whatever its value. One between Pushpin's
+// processes is not.
 func TestZeroMQSocketsAreListed(t *testing.T) {
 	tests := []struct{ text, want string }{
 		{"[handler]\npush_in_spec=tcp://127.0.0.1:5560", "push_in_spec (line 2): " + lost},

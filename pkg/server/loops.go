@@ -18,7 +18,8 @@ import (
 )
 
 const (
-	// maxUndelivered bounds the bytes of items on their way from publishers to loops. Above it publishers wait.
+	// maxUndelivered bounds the bytes of items on their way from publishers to loops. Above it
+	// publishers wait.
 	maxUndelivered = 64 << 20
 	drainSteps     = 100
 )

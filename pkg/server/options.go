@@ -147,8 +147,8 @@ func BackendConnections(concurrency int) int { return max(2, min(2*concurrency, 
 // Files is the number of file descriptors kept back for connections to backends. There are never more.
 func (o BackendOptions) Files() int { return o.Connections + o.Idle + o.Open }
 
-// backendOpen is how many answers of backends may be open when nothing else is said: they take at most an
-// eighth of the open files, and about 32 KiB each of an eighth of the memory.
+// backendOpen is how many answers of backends may be open when nothing else is said: they take at
+// most an eighth of the open files, and about 32 KiB each of an eighth of the memory.
 func backendOpen() int { return max(2, min(10_000, FileLimit()/8, int(memoryShare("/")>>15))) }
 
 // MetricsFiles is the number of file descriptors kept back where there is a metrics endpoint: its clients and itself.

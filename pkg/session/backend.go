@@ -333,7 +333,8 @@ func (c *Clients) beginAnswer(id uint32, p *proxied, h *exchange.Head, body []by
 	}
 	switch {
 	case !p.is(keepsAlive) || !p.is(bodyDone) || c.draining || h.Closes:
-		// What is left of the body would be taken for a request. A held stream ends with its connection.
+		// What is left of the body would be taken for a request. A held stream ends with its
+		// connection.
 		p.flags &^= keepsAlive
 		out = append(out, closeField...)
 	case p.is(oldClient):

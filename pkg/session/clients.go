@@ -25,8 +25,9 @@ import (
 type Transport interface {
 	// Send writes b, or queues what the socket does not take.
 	Send(c uint32, b []byte)
-	// SendShared writes b to each of the connections. Equal keys mean equal bytes. It returns to how many b was written or
-	// queued, how many of those lag now, and how many stay but were left out because their queue is full.
+	// SendShared writes b to each of the connections. Equal keys mean equal bytes. It returns to
+	// how many b was written or queued, how many of those lag now, and how many stay but were left
+	// out because their queue is full.
 	SendShared(key uint64, conns []uint32, b []byte) (written, behind, leftOut int)
 	// Hold notes that the client only listens from now on, Release that it may ask something again.
 	Hold(c uint32)

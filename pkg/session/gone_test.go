@@ -7,8 +7,8 @@ import (
 	"holdfast/pkg/stats"
 )
 
-// What netloop closes at the very end of a batch, after the events were handed on, leaves no address for
-// the next connection of its number.
+// What netloop closes at the very end of a batch, after the events were handed on, leaves no
+// address for the next connection of its number.
 func TestNextConnectionOfANumberHasItsOwnAddress(t *testing.T) {
 	f := newFake(t)
 	l, err := f.clients.opts.Feed.Listen(stats.EventFilter{

@@ -50,8 +50,8 @@ func (c *Clients) DeliverEach(conns []uint32, items []*hub.Delivery, handed []in
 	return behind
 }
 
-// goOn notes that a held channel has gone on to the item of an id. The id is cloned, because the item lies in
-// its publisher's buffer, and the hold may last for days.
+// goOn notes that a held channel has gone on to the item of an id. The id is cloned, because the
+// item lies in its publisher's buffer, and the hold may last for days.
 func (m *gripMore) goOn(ch *grip.Channel, id string, budget *HoldBudget) {
 	grown := len(id) - len(ch.PrevID)
 	budget.add(grown)

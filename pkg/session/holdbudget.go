@@ -28,8 +28,8 @@ func (b *HoldBudget) take(n int) bool {
 	return true
 }
 
-// add takes n more bytes for a hold that is there, even where that are more than there are: an id, whose
-// length is bounded.
+// add takes n more bytes for a hold that is there, even where that are more than there are: an id,
+// whose length is bounded.
 func (b *HoldBudget) add(n int) { b.used.Add(int64(n)) }
 
 func (b *HoldBudget) give(n int) { b.used.Add(int64(-n)) }

@@ -53,8 +53,8 @@ func within(s, buffer string) bool {
 	return at >= begin && at < begin+uintptr(len(buffer))
 }
 
-// An item's id that outlasts its delivery is a copy, or a hold of days would keep a publisher's buffer. It
-// counts among what held requests take.
+// An item's id that outlasts its delivery is a copy, or a hold of days would keep a publisher's
+// buffer. It counts among what held requests take.
 func TestAHoldKeepsNoBufferOfAPublisher(t *testing.T) {
 	f := newFake(t)
 	f.dir.Prepare(PrepareItem)
@@ -103,8 +103,8 @@ func TestDropEventsKeepNoBufferOfAPublisher(t *testing.T) {
 	}
 }
 
-// What the Gate has said of a request's token is for that request, even if it needs none when it is served,
-// because the routes have changed meanwhile.
+// What the Gate has said of a request's token is for that request, even if it needs none when it is
+// served, because the routes have changed meanwhile.
 func TestAVerdictIsForOneRequest(t *testing.T) {
 	f := newGuarded(t)
 	f.routed("* direct\n")

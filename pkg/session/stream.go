@@ -175,9 +175,10 @@ func (c *Clients) sendHead(id uint32, cl *client, f formID) {
 	c.next(id, cl, keep)
 }
 
-// appendStreamHead appends the head of a held response. stays says that the connection goes on after
-// it, which only the answer to HEAD does: a stream ends with its connection, and its head says so
-// (RFC 9112, 9.6), or a proxy in front would send its next request on a connection that is closing.
+// appendStreamHead appends the head of a held response. stays says that the connection goes on
+// after it, which only the answer to HEAD does: a stream ends with its connection, and its head
+// says so (RFC 9112, 9.6), or a proxy in front would send its next request on a connection that is
+// closing.
 func (c *Clients) appendStreamHead(dst []byte, f formID, stays bool) []byte {
 	dst = append(
 		dst,

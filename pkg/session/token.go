@@ -78,9 +78,9 @@ const (
 	answered
 )
 
-// takeVerdict takes what the Gate has said of the token of the request in hand, nil when it was not asked.
-// It is for this request alone: one that needs no token, because the routes have changed meanwhile, leaves
-// no verdict for the next.
+// takeVerdict takes what the Gate has said of the token of the request in hand, nil when it was not
+// asked. It is for this request alone: one that needs no token, because the routes have changed
+// meanwhile, leaves no verdict for the next.
 func (c *Clients) takeVerdict(id uint32) *verdict {
 	if c.opts.Gate == nil {
 		return nil

@@ -170,8 +170,9 @@ func (c *Clients) Closing(id uint32, why stats.CloseReason) {
 	}
 }
 
-// LeftOut tells that a connection does not get what is being delivered. The channel's name is the item's,
-// which lies in its publisher's buffer: a listener that does not read would keep that alive.
+// LeftOut tells that a connection does not get what is being delivered. The channel's name is the
+// item's, which lies in its publisher's buffer: a listener that does not read would keep that
+// alive.
 func (c *Clients) LeftOut(id uint32) {
 	if c.wants(stats.EventDrop) {
 		cl := c.table.At(id)

@@ -1,10 +1,10 @@
-// Package share divides an amount, bytes or places, among users that compete for it. A user that asks
-// for more than can be handed back in time is made to wait; the others go on.
+// Package share divides an amount, bytes or places, among users that compete for it. A user that
+// asks for more than can be handed back in time is made to wait; the others go on.
 //
-// The rule is that of dynamic thresholds, known from the buffers of switches: a user may hold as much
-// as is free. One user that takes all it can get holds half of the amount, two of them hold a third
-// each, and what is free is for those who hold little. Without competition nobody waits, and nothing
-// is set aside for users who are not there.
+// The rule is that of dynamic thresholds, known from the buffers of switches: a user may hold as
+// much as is free. One user that takes all it can get holds half of the amount, two of them hold a
+// third each, and what is free is for those who hold little. Without competition nobody waits, and
+// nothing is set aside for users who are not there.
 package share
 
 import (
@@ -19,8 +19,8 @@ const keys = 1 << 12
 // Same reports whether two keys are of one user for a Pool.
 func Same(a, b uint32) bool { return a%keys == b%keys }
 
-// Load is what is asked for at once: parts of the amount, each for a user. It must not change as long
-// as the Pool has it.
+// Load is what is asked for at once: parts of the amount, each for a user. It must not change as
+// long as the Pool has it.
 type Load interface {
 	Parts() int
 	// Part returns the key of a user, best a hash of its name, and how much is for it.
@@ -71,8 +71,8 @@ type refusal struct {
 func New(most int64) *Pool { return &Pool{most: most} }
 
 // Acquire waits until the load fits, and takes it. The Loads of one user are taken in the order in
-// which they came. When ctx ends first it returns the error of ctx and has taken nothing. A load that is
-// larger than the whole amount is taken when nothing else is.
+// which they came. When ctx ends first it returns the error of ctx and has taken nothing. A load
+// that is larger than the whole amount is taken when nothing else is.
 func (p *Pool) Acquire(ctx context.Context, load Load) error {
 	p.mu.Lock()
 	why := p.take(load)

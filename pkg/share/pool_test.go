@@ -87,7 +87,8 @@ func TestLoadsOfOneUserKeepTheirOrder(t *testing.T) {
 	})
 }
 
-// A load that needs more than the others leave gets it in the end: they do not take what comes back.
+// A load that needs more than the others leave gets it in the end: they do not take what comes
+// back.
 func TestLargeLoadOfNewUserDoesNotStarve(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := New(100)

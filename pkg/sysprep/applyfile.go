@@ -34,8 +34,8 @@ type fileTree interface {
 	Remove(name string) error
 }
 
-// machine is the tree of this machine itself. Its links lead wherever they do for every other program; those of a copy,
-// which is rooted, do not lead out of it.
+// machine is the tree of this machine itself. Its links lead wherever they do for every other
+// program; those of a copy, which is rooted, do not lead out of it.
 type machine struct{}
 
 func (machine) Lstat(name string) (fs.FileInfo, error) { return os.Lstat("/" + name) }

@@ -79,8 +79,8 @@ func (w *Wheel) unlink(id uint32, n *Node) {
 }
 
 // Advance moves the wheel to now and calls fn for slots whose deadline has come, each disarmed
-// first, at most limit of them, and looks at a multiple of that at most. It reports whether more are
-// waiting, for another call. fn may arm and disarm any slot.
+// first, at most limit of them, and looks at a multiple of that at most. It reports whether more
+// are waiting, for another call. fn may arm and disarm any slot.
 func (w *Wheel) Advance(now Tick, limit int, fn func(id uint32)) (more bool) {
 	if now > w.now {
 		w.now = now

@@ -112,8 +112,8 @@ func BenchmarkArm(b *testing.B) {
 	}
 }
 
-// One call looks at a bounded number of slots, however many are due at the same time or stand in the
-// same bucket, and all are told in the end.
+// One call looks at a bounded number of slots, however many are due at the same time or stand in
+// the same bucket, and all are told in the end.
 func TestAdvanceIsBounded(t *testing.T) {
 	const slots, limit = 100_000, 100
 	for name, due := range map[string]Tick{"all due": 5, "none due for another turn": 5 + buckets} {
@@ -147,8 +147,8 @@ func TestAdvanceIsBounded(t *testing.T) {
 	}
 }
 
-// What is armed and disarmed while the slots of a tick are told over several calls neither gets lost
-// nor comes twice.
+// What is armed and disarmed while the slots of a tick are told over several calls neither gets
+// lost nor comes twice.
 func TestArmBetweenCalls(t *testing.T) {
 	w, nodes := newWheel(1000)
 	for id := uint32(1); id <= 500; id++ {

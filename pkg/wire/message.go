@@ -149,8 +149,9 @@ func AppendCold[B Body](dst []byte, t Type, body *B) []byte {
 	return dst
 }
 
-// ParseCold reads the map of a message into body, which shares no memory with the frame. Keys that are not known are
-// ignored. The error is an *Error of code BadFrame, or BadRequest for a number that its field cannot hold.
+// ParseCold reads the map of a message into body, which shares no memory with the frame. Keys that
+// are not known are ignored. The error is an *Error of code BadFrame, or BadRequest for a number
+// that its field cannot hold.
 func ParseCold[B Body](m Message, body *B) error {
 	if err := m.check(); err != nil {
 		return err

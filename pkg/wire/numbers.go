@@ -8,9 +8,10 @@ import (
 	"sync"
 )
 
-// checkNumbers reports a whole number in the map at the beginning of b, which is well-formed msgpack,
-// that the field of t with its key cannot hold. The library would read it as another number, such as
-// 2^63 as a negative one. The error is an *Error of code BadRequest that names the field.
+// checkNumbers reports a whole number in the map at the beginning of b, which is well-formed
+// msgpack, that the field of t with its key cannot hold. The library would read it as another
+// number, such as 2^63 as a negative one. The error is an *Error of code BadRequest that names the
+// field.
 func checkNumbers(b []byte, t reflect.Type) error {
 	c := cursor{b: b}
 	c.numbers(t, "")
@@ -20,8 +21,8 @@ func checkNumbers(b []byte, t reflect.Type) error {
 	return nil
 }
 
-// numbers passes over the value that is read into a t, and fails at a number that does not fit. What is
-// wrong with it otherwise is for the library to say.
+// numbers passes over the value that is read into a t, and fails at a number that does not fit.
+// What is wrong with it otherwise is for the library to say.
 func (c *cursor) numbers(t reflect.Type, name string) {
 	if c.problem != "" || c.i >= len(c.b) {
 		return

@@ -11,8 +11,9 @@ import (
 // MaxSocketPath is the longest path of a Unix socket in bytes: sun_path less its NUL (unix(7)).
 const MaxSocketPath = 107
 
-// CheckSocketPath reports why there can be no control socket at path: it is too long, or it names an
-// abstract socket, which would have no permissions. The text goes behind the path. Server and clients ask it.
+// CheckSocketPath reports why there can be no control socket at path: it is too long, or it names
+// an abstract socket, which would have no permissions. The text goes behind the path. Server and
+// clients ask it.
 func CheckSocketPath(path string) error {
 	switch {
 	case strings.HasPrefix(path, "@"):

@@ -49,8 +49,8 @@ var (
 	comma       = []byte{','}
 )
 
-// Handshake is what a request says about opening a WebSocket (RFC 6455 4.2.1), as a parser of HTTP found it. Its slices
-// alias the request. Origin and the target are the caller's business.
+// Handshake is what a request says about opening a WebSocket (RFC 6455 4.2.1), as a parser of HTTP
+// found it. Its slices alias the request. Origin and the target are the caller's business.
 type Handshake struct {
 	Method  []byte
 	Minor   int  // the request's version is HTTP/1.Minor

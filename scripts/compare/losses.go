@@ -77,15 +77,16 @@ const (
 	// leastRounds is how many runs of each tree it takes: with fewer, even runs that are all slower
 	// are not significant among 1,000 comparisons (Mann-Whitney U test).
 	leastRounds = 9
-	// timeTolerance is how much more time is no loss, however significant: where code comes to lie in
-	// the binary changes loops of nanoseconds by a few percent.
+	// timeTolerance is how much more time is no loss, however significant: where code comes to lie
+	// in the binary changes loops of nanoseconds by a few percent.
 	timeTolerance = 1.05
 	// memoryTolerance is that for bytes and allocations. A whole one more is a loss where there are
 	// few; where there are many, how often buffers grow depends on the number of rounds.
 	memoryTolerance = 1.02
 	// spreadLimit is the spread, in percent, above which no loss of interest would be significant.
 	spreadLimit = 20
-	// blindLimit is the share of times with such a spread from which on finding no loss says nothing.
+	// blindLimit is the share of times with such a spread from which on finding no loss says
+	// nothing.
 	blindLimit = 0.1
 )
 

@@ -1,7 +1,7 @@
 // Package interop holds no code, only tests of pushd with software of others: as clients the npm
-// packages ws, undici and eventsource, and Chromium; as backends Express with @fanoutio/serve-grip, and
-// PHP; as publishers @fanoutio/grip and pushpin-publish; as the sink of its statistics statsd. They are
-// written in JavaScript; this starts them.
+// packages ws, undici and eventsource, and Chromium; as backends Express with @fanoutio/serve-grip,
+// and PHP; as publishers @fanoutio/grip and pushpin-publish; as the sink of its statistics statsd.
+// They are written in JavaScript; this starts them.
 package interop
 
 import (

@@ -79,8 +79,8 @@ func massEvent(s *setup, d *daemon, conn net.Conn, r *bufio.Reader) error {
 	return nil
 }
 
-// behindAll has all of the held connections send while pushd is stopped, and returns the milliseconds that an answer takes
-// from the moment at which pushd goes on.
+// behindAll has all of the held connections send while pushd is stopped, and returns the
+// milliseconds that an answer takes from the moment at which pushd goes on.
 func behindAll(d *daemon, held []net.Conn, conn net.Conn, r *bufio.Reader) (ms float64, err error) {
 	d.cmd.Process.Signal(syscall.SIGSTOP)
 	for _, c := range held {

@@ -35,7 +35,8 @@ func proxied(s *setup) error {
 	return nil
 }
 
-// backend starts a backend that has every stream held, and returns the routes file that leads to it.
+// backend starts a backend that has every stream held, and returns the routes file that leads to
+// it.
 func (s *setup) backend() (file string, end func(), err error) {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

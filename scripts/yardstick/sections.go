@@ -148,7 +148,8 @@ func (s *setup) broadcastTo(server *process, addr, path string, send func() erro
 	return times, server.cpu() - before, nil
 }
 
-// oneBroadcast has send reach all connections of sw, and returns the milliseconds to the last delivery.
+// oneBroadcast has send reach all connections of sw, and returns the milliseconds to the last
+// delivery.
 func (s *setup) oneBroadcast(sw *process, send func() error) (ms float64, err error) {
 	if err := sw.ask(&struct{}{}, "reset"); err != nil {
 		return 0, err

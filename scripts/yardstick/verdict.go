@@ -12,8 +12,8 @@ const (
 	leastRatio = 0.95
 	// leastPairs is how many pairs a verdict needs.
 	leastPairs = 15
-	// looks is how often the pairs of a section are judged at most: after -pairs, and after twice as
-	// many.
+	// looks is how often the pairs of a section are judged at most: after -pairs, and after twice
+	// as many.
 	looks = 2
 	// confidence is that of the interval at each look. The sides of all looks together leave out at
 	// most 5 %.

@@ -17,9 +17,9 @@ const (
 	// bytesTolerance is how much more of the heap a held connection may take. The records of a
 	// connection are made of numbers of four bytes, so that the least they can grow by is 4.
 	bytesTolerance = 3
-	// allocsTolerance is how many allocations more a connection may take from accept to held, and to
-	// its end. One more for each would be 1. The rest is for what pushd does besides, which allocates
-	// as time goes by: a busy machine gave up to 0.15.
+	// allocsTolerance is how many allocations more a connection may take from accept to held, and
+	// to its end. One more for each would be 1. The rest is for what pushd does besides, which
+	// allocates as time goes by: a busy machine gave up to 0.15.
 	allocsTolerance = 0.25
 )
 

@@ -163,8 +163,8 @@ func (e *exitError) Unwrap() error { return e.err }
 // Exit returns err with the exit code that the process ends with. With a nil err nothing is printed.
 func Exit(code int, err error) error { return &exitError{code: code, err: err} }
 
-// misspeltSocket refuses a variable that was meant to be PUSHD_SOCKET, the only one that all binaries read. Without it
-// they would go to another pushd.
+// misspeltSocket refuses a variable that was meant to be PUSHD_SOCKET, the only one that all
+// binaries read. Without it they would go to another pushd.
 func misspeltSocket(environ []string) error {
 	const socket = "PUSHD_SOCKET"
 	others := []string{socket, socket + "_MODE", socket + "_GROUP"} // pushd's own

@@ -149,8 +149,8 @@ type suspension struct {
 	at   time.Time // when the signal came
 }
 
-// over reports whether the process has been stopped and continued since. One SIGCONT answers every stop
-// signal before it.
+// over reports whether the process has been stopped and continued since. One SIGCONT answers every
+// stop signal before it.
 func (s suspension) over() bool { return s.at.Before(s.t.taken) }
 
 // Run stops the process.
