@@ -99,7 +99,7 @@ func (s *HTTPServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if refusal := s.foreign(r); refusal != "" {
-		answer(w, http.StatusForbidden, refusal)
+		refuse(w, r, http.StatusForbidden, refusal)
 		return
 	}
 	if r.URL.Path == "/" {
@@ -107,7 +107,7 @@ func (s *HTTPServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if strings.TrimSuffix(r.URL.Path, "/") != "/publish" {
-		answer(w, http.StatusNotFound, "Not Found")
+		refuse(w, r, http.StatusNotFound, "Not Found")
 		return
 	}
 	if r.Method != http.MethodPost {
@@ -116,21 +116,22 @@ func (s *HTTPServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	if !s.mayPublish(r) {
 		w.Header().Set("WWW-Authenticate", "Bearer")
-		answer(w, http.StatusUnauthorized, "Unauthorized: this endpoint wants the token of --publish-token-file as Authorization: Bearer.")
+		refuse(w, r, http.StatusUnauthorized, "Unauthorized: "+
+			"this endpoint wants the token of --publish-token-file as Authorization: Bearer.")
 		return
 	}
 	asJSON, ok := acceptsJSON(r.Header.Values("Accept"))
 	if !ok {
-		answer(w, http.StatusNotAcceptable, "Not Acceptable. Supported formats are text/plain and application/json.")
+		refuse(w, r, http.StatusNotAcceptable,
+			"Not Acceptable. Supported formats are text/plain and application/json.")
 		return
 	}
 	if r.ContentLength < 0 {
-		answer(w, http.StatusLengthRequired, "Request requires Content-Length.")
+		refuse(w, r, http.StatusLengthRequired, "Request requires Content-Length.")
 		return
 	}
 	if r.ContentLength > int64(s.o.MaxBody) {
-		w.Header().Set("Connection", "close")
-		answer(w, http.StatusBadRequest, "Request body too large.")
+		refuse(w, r, http.StatusBadRequest, "Request body too large.")
 		return
 	}
 	s.takePublish(w, r, asJSON)
@@ -142,7 +143,7 @@ func (s *HTTPServer) takePublish(w http.ResponseWriter, r *http.Request, asJSON 
 	defer at.leave()
 	if !at.move(s.addressKey(r.RemoteAddr)) {
 		w.Header().Set("Retry-After", "1")
-		answer(w, http.StatusServiceUnavailable, "Too many requests at a time.")
+		refuse(w, r, http.StatusServiceUnavailable, "Too many requests at a time.")
 		return
 	}
 	p, failure := s.publish(r, &at)
@@ -158,7 +159,7 @@ func (s *HTTPServer) takePublish(w http.ResponseWriter, r *http.Request, asJSON 
 
 func wrongMethod(w http.ResponseWriter, r *http.Request, allowed string) {
 	w.Header().Set("Allow", allowed)
-	answer(w, http.StatusMethodNotAllowed, "Method not allowed: "+r.Method+".")
+	refuse(w, r, http.StatusMethodNotAllowed, "Method not allowed: "+r.Method+".")
 }
 
 // mayPublish reports whether the request shows the token, if there is one. The time that takes tells nothing about it.
@@ -404,6 +405,15 @@ func (p *published) answer(w http.ResponseWriter, r *http.Request) {
 func busy(w http.ResponseWriter) {
 	w.Header().Set("Retry-After", "1")
 	answer(w, http.StatusServiceUnavailable, "Too many undelivered messages.")
+}
+
+// refuse answers a request without its body. The connection ends, or net/http would wait for the
+// body before it sends the answer.
+func refuse(w http.ResponseWriter, r *http.Request, code int, text string) {
+	if r.ContentLength != 0 {
+		w.Header().Set("Connection", "close")
+	}
+	answer(w, code, text)
 }
 
 // answer sends a line of plain text.

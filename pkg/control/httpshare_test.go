@@ -173,3 +173,33 @@ func TestKeptConnectionsShutNobodyOut(t *testing.T) {
 		t.Errorf("GET /health: %v, %v, want 200", resp, err)
 	}
 }
+
+// More half-sent requests than there are places: those over are refused at once, not when their
+// bodies are due, and probes are answered meanwhile.
+func TestHalfSentRequestsOverAllPlacesAreRefused(t *testing.T) {
+	addr := serveHTTP(t, HTTPOptions{Publisher: &fakeHub{}})
+	dial := func(request string) *bufio.Reader {
+		nc, err := net.Dial("tcp", addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { nc.Close() })
+		nc.SetDeadline(time.Now().Add(httpReadTimeout / 2)) //nolint:errcheck // fails only when closed
+		fmt.Fprint(nc, request)
+		return bufio.NewReader(nc)
+	}
+	const half = "POST %s HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n{"
+	for range 2 * maxHTTPClients {
+		dial(fmt.Sprintf(half, "/publish/"))
+	}
+	for path, want := range map[string]int{"/publish/": 503, "/nowhere": 0} {
+		resp, err := http.ReadResponse(dial(fmt.Sprintf(half, path)), nil)
+		if err != nil || want > 0 && resp.StatusCode != want || !resp.Close {
+			t.Errorf("half a POST %s: %v, %v, want an answer that ends the connection", path, resp, err)
+		}
+	}
+	resp, err := http.ReadResponse(dial("GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n"), nil)
+	if err != nil || resp.StatusCode != 200 {
+		t.Errorf("GET /health: %v, %v, want 200", resp, err)
+	}
+}

@@ -46,7 +46,10 @@ func (e HTTP) Serve(ctx context.Context, ln net.Listener, h http.Handler) error 
 		MaxHeaderBytes:    maxHeader,
 		ConnState:         limited.changed,
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
-		BaseContext:       func(net.Listener) context.Context { return context.WithoutCancel(ctx) },
+		ConnContext: func(ctx context.Context, nc net.Conn) context.Context {
+			return context.WithValue(ctx, connKey{}, nc)
+		},
+		BaseContext: func(net.Listener) context.Context { return context.WithoutCancel(ctx) },
 	}
 	ended, cancel := context.WithCancel(ctx)
 	var ender sync.WaitGroup
@@ -67,6 +70,9 @@ func (e HTTP) Serve(ctx context.Context, ln net.Listener, h http.Handler) error 
 	}
 	return nil
 }
+
+// connKey is the key of a request's *conn in its context.
+type connKey struct{}
 
 // places is a handler that bounds the requests in hand.
 type places struct {
@@ -97,10 +103,17 @@ func (p *places) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if !p.take(w, r) {
 		p.full.warn(slog.Int("limit", p.e.Requests))
 		w.Header().Set("Retry-After", "1")
+		w.Header().Set("Connection", "close") // else net/http reads the body before it answers
 		w.Header().Set("Content-Type", "text/plain")
 		w.WriteHeader(http.StatusServiceUnavailable)
 		//nolint:errcheck // a client that is gone needs no answer
 		io.WriteString(w, "Too many requests at a time.\n")
+		//nolint:errcheck // as above
+		http.NewResponseController(w).Flush()
+		if c, ok := r.Context().Value(connKey{}).(*conn); ok {
+			c.become(idle) // net/http lets it linger: it gives way to who comes
+			c.l.tell()
+		}
 		return
 	}
 	defer func() { <-p.taken }()
