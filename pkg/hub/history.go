@@ -235,9 +235,9 @@ func (d *Directory) publishRun(r *run) {
 		} else {
 			e := entry{seq: h.seq, since: since, at: h.at, packed: it.packed, sends: it.sends, given: item.ID != ""}
 			e.named = e.given || item.Event.ID != ""
-			e.positioned = !publish.FieldSafe(item.ID) || !publish.FieldSafe(item.Event.ID)
-			if again := h.log.add(item.Channel, it.keep, e); again || e.positioned {
-				item.Position = h.position(h.seq)
+			e.aliased = h.misleads(item.ID) || h.misleads(item.Event.ID)
+			if again := h.log.add(item.Channel, it.keep, e); again || e.aliased {
+				item.Alias = h.alias(h.seq)
 			}
 			if !e.given {
 				item.ID = h.writeID(&r.ids, h.seq)
@@ -296,6 +296,17 @@ func (h *history) number(id []byte) uint64 {
 		return 0
 	}
 	return seq
+}
+
+// misleads reports whether an id would not come back as it is, or be taken for a position.
+func (h *history) misleads(id string) bool {
+	return !publish.FieldSafe(id) || strings.HasPrefix(id, h.epoch[:len(h.epoch)-1]+".")
+}
+
+// alias returns the id that names the item of that number, whatever its publisher calls it.
+func (h *history) alias(seq uint64) string {
+	var b strings.Builder
+	return h.writeID(&b, seq)
 }
 
 // position returns what stands for all items up to that number.

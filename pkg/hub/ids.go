@@ -132,6 +132,9 @@ type place struct {
 	seq, since uint64
 }
 
+// numbered reports whether the id with that number which the history gives is one of the entry.
+func (e *entry) numbered(seq uint64) bool { return e.seq == seq && (!e.given || e.aliased) }
+
 // find returns the place of the channel's oldest item that goes by that id, as long as it is kept
 // or was the last one to be dropped. seq is the number in the id, when the history gave it. known
 // says that the channel has had such an item; when the place is nowhere all the same, it is not
@@ -151,15 +154,12 @@ func (h *history) find(
 	k := &c.mark
 	at := uint32(0)
 	if seq != 0 {
-		if at = h.seek(
-			c,
-			func(e *entry) bool { return e.seq >= seq },
-		); at != 0 &&
-			(h.entries.At(at).seq != seq || h.entries.At(at).given) {
+		at = h.seek(c, func(e *entry) bool { return e.seq >= seq })
+		if at != 0 && !h.entries.At(at).numbered(seq) {
 			at = 0
 		}
 	}
-	marked := k.item && seq != 0 && k.seq == seq && !k.given
+	marked := k.item && seq != 0 && k.seq == seq && (!k.given || k.aliased)
 	if given {
 		switch {
 		case span.lost:

@@ -54,6 +54,7 @@ type mark struct {
 	item       bool   // false: it is no item, but the newest that may have been lost before the channel had its record
 	given      bool   // as of an entry
 	named      bool
+	aliased    bool
 }
 
 // entry is a kept item.
@@ -68,7 +69,7 @@ type entry struct {
 	sends        publish.Format // what it has content for
 	given        bool           // its publisher gave its id
 	named        bool           // packed has an id of its publisher's
-	positioned   bool           // its Position names it, not its id
+	aliased      bool           // its Alias names it, not its id
 }
 
 // heapBytes is about what n bytes take on the heap.
@@ -88,7 +89,7 @@ func (c *keptChannel) bytes() int64 {
 }
 
 // add keeps e as the newest item of the channel called name, and drops what has to go for it. It
-// reports whether the id of e has come before: then the item is positioned.
+// reports whether the id of e has come before: then it has an alias.
 func (l *log) add(name string, k *keep, e entry) (again bool) {
 	ci, c := l.channel(name, k)
 	c.last = e.seq
@@ -98,6 +99,7 @@ func (l *log) add(name string, k *keep, e entry) (again bool) {
 			l.dropOldest(ci)
 		}
 		again = l.indexUnkept(c.name, &e)
+		e.aliased = e.aliased || again
 		l.unlinkMark(c, ci)
 		l.leaveMark(c, &e)
 		l.linkMark(c, ci)
@@ -164,7 +166,7 @@ func (l *log) push(ci uint32, e entry, id uint32) (again bool) {
 	kept := l.entries.At(id)
 	c.addToBlock(id, kept)
 	again = l.index(c.name, id)
-	kept.positioned = kept.positioned || again
+	kept.aliased = kept.aliased || again
 	return again
 }
 
@@ -208,7 +210,8 @@ func (l *log) unlinkOldest(ci uint32) uint32 {
 func (l *log) leaveMark(c *keptChannel, e *entry) {
 	l.bytes -= c.bytes()
 	m := &c.mark
-	m.seq, m.since, m.given, m.named, m.item = e.seq, e.since, e.given, e.named, true
+	m.seq, m.since, m.item = e.seq, e.since, true
+	m.given, m.named, m.aliased = e.given, e.named, e.aliased
 	if m.ids = m.ids[:0]; e.named {
 		m.ids = append(m.ids, packedIDs(e.packed)...)
 	}

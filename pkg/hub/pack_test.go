@@ -50,13 +50,13 @@ func TestPackTakesEveryField(t *testing.T) {
 	var it publish.Item
 	n := 0
 	fill(reflect.ValueOf(&it).Elem(), &n)
-	it.Position = "" // follows from the number
+	it.Alias = "" // follows from the number
 	if got := unpacked(&it); !reflect.DeepEqual(got, it) {
 		t.Errorf("unpacked %+v\nwant     %+v", got, it)
 	}
 	// And each of the fields alone.
 	for i := range reflect.TypeFor[publish.Item]().NumField() {
-		if reflect.TypeFor[publish.Item]().Field(i).Name == "Position" {
+		if reflect.TypeFor[publish.Item]().Field(i).Name == "Alias" {
 			continue
 		}
 		var one publish.Item

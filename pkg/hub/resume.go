@@ -58,15 +58,15 @@ const itemCost = 64
 
 // keptEntry is what Resume takes from an entry while it holds the order lock.
 type keptEntry struct {
-	seq        uint64
-	name       string // of the channel
-	packed     string
-	given      bool
-	positioned bool
+	seq     uint64
+	name    string // of the channel
+	packed  string
+	given   bool
+	aliased bool
 }
 
 func (e *entry) keep(name string) keptEntry {
-	return keptEntry{e.seq, name, e.packed, e.given, e.positioned}
+	return keptEntry{e.seq, name, e.packed, e.given, e.aliased}
 }
 
 // Resume subscribes a connection that has no subscriptions yet to the channels called names, and
@@ -98,12 +98,12 @@ func (m *Members) Resume(
 	}
 	r.Unnamed = slices.ContainsFunc(
 		m.kept,
-		func(k keptEntry) bool { return !k.given || k.positioned },
+		func(k keptEntry) bool { return !k.given || k.aliased },
 	)
 	r.Items = m.unpackKept(dst)
 	r.Tell = r.Gap || len(from.LastID) == 0
-	if n := len(r.Items); n > 0 {
-		r.Tell = r.Tell || len(m.resumed) > 1 || r.Items[n-1].Position != ""
+	if len(r.Items) > 0 {
+		r.Tell = r.Tell || len(m.resumed) > 1
 	}
 	return r, true
 }
@@ -434,8 +434,8 @@ func (m *Members) unpackKept(dst []*publish.Item) []*publish.Item {
 		if !k.given {
 			it.ID = m.dir.history.writeID(&ids, k.seq)
 		}
-		if k.positioned {
-			it.Position = m.dir.history.position(k.seq)
+		if k.aliased {
+			it.Alias = m.dir.history.alias(k.seq)
 		}
 		dst = append(dst, it)
 	}

@@ -44,7 +44,7 @@ func Clone(it Item) Item {
 // would move every item to the heap.)
 func (it *Item) mapStrings(f func(string) string) {
 	it.Channel, it.ID, it.PrevID, it.Epoch = f(it.Channel), f(it.ID), f(it.PrevID), f(it.Epoch)
-	it.Position = f(it.Position)
+	it.Alias = f(it.Alias)
 	r := &it.Response
 	r.Reason, r.Body, r.BodyPatch = f(r.Reason), f(r.Body), f(r.BodyPatch)
 	it.Stream.Content = f(it.Stream.Content)

@@ -56,18 +56,19 @@ type Item struct {
 	NoSeq bool
 	Size  int // size in bytes for block statistics; 0 means the content's own size
 
-	// Position is given by the hub's history, never by a publisher: it names the item where its ID
-	// would not lead a client back to it, because the ID comes more than once or a header field
-	// cannot carry it. "" means that the ID does.
-	Position string
+	// Alias is given by the hub's history, never by a publisher: another id of the item, which
+	// stands for it alone where its ID would not lead a client back to it. That is where the ID
+	// comes more than once, cannot be carried by a header field, or looks like a position. "" means
+	// that the ID does.
+	Alias string
 }
 
-// ResumeID returns what a client that has had the item names when it comes back: its Position, else
+// ResumeID returns what a client that has had the item names when it comes back: its Alias, else
 // its ID. It is "" where the item has neither, and where its ID is no value of a header field.
 func (it *Item) ResumeID() string {
 	switch {
-	case it.Position != "":
-		return it.Position
+	case it.Alias != "":
+		return it.Alias
 	case FieldSafe(it.ID):
 		return it.ID
 	}

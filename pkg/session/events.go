@@ -52,9 +52,8 @@ func appendEvent(dst []byte, it *publish.Item) ([]byte, hub.Effect) {
 	default:
 		return dst, streamEffect(it)
 	}
-	dst = sse.AppendEvent(dst, e)
-	if it.Position != "" { // its id would lead elsewhere
-		dst = sse.AppendID(dst, it.Position)
+	if it.Alias != "" { // the other one would lead elsewhere
+		e.ID = it.Alias
 	}
-	return dst, max(hub.Deliver, streamEffect(it))
+	return sse.AppendEvent(dst, e), max(hub.Deliver, streamEffect(it))
 }

@@ -49,7 +49,8 @@ func (c *Clients) poll(id uint32, cl *client, head bool) {
 	f := c.pollForm()
 	if head {
 		cl.form = f
-		if had, kept := c.members.Settled(c.query.channels); kept {
+		had, kept := c.members.Settled(c.query.channels)
+		if kept && c.query.from.Fresh() { // else GET might have an item first
 			*c.positions.Put(id) = had + 1
 		}
 		c.sendNothing(id, cl)

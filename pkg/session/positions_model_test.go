@@ -305,8 +305,11 @@ func (c *modelClient) owe(sent []arrival) {
 func (p *positions) cut(c *modelClient) {
 	out := c.conn.out.Len()
 	at := p.rnd.IntN(out + 1)
-	if p.rnd.IntN(3) == 0 {
+	switch p.rnd.IntN(3) {
+	case 0:
 		at = out
+	case 1: // in what came last
+		at = max(at, out-p.rnd.IntN(300))
 	}
 	p.take(c, at)
 	if !c.conn.over {
@@ -346,7 +349,7 @@ func (p *positions) step() {
 	case n < 30:
 		p.publish()
 	case n < 50:
-		p.deliver(p.loops[p.rnd.IntN(len(p.loops))], 1+p.rnd.IntN(3))
+		p.deliver(p.loops[p.rnd.IntN(len(p.loops))], 1+p.rnd.IntN(8))
 	case c.conn == nil:
 		p.connect(c)
 	case n < 70:

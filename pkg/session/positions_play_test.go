@@ -126,3 +126,36 @@ func TestPositionsAtEveryByte(t *testing.T) {
 		}
 	}
 }
+
+// Several channels' items that were published together come channel by channel. Cut at any byte of
+// that, a client misses nothing of any channel, whatever their ids are.
+func TestPositionsOfSeveralChannelsLive(t *testing.T) {
+	for _, kind := range modelKinds {
+		for _, id := range []string{"", "k", "ü", "same", " s"} {
+			for cut := 0; ; cut++ {
+				p := &positions{t: t, rnd: rand.New(rand.NewPCG(1, 2)), ample: true}
+				p.rules = []hub.HistoryRule{{Pattern: "*", Items: 50}}
+				p.start()
+				c := &modelClient{
+					kind: &kind, channels: []string{"a", "b"},
+					seen: map[int]bool{}, owed: map[int]bool{},
+				}
+				p.clients = append(p.clients, c)
+				p.open(c, "")
+				for _, channel := range []string{"a", "b", "a", "b"} {
+					p.give(channel, id)
+				}
+				p.settleLoops()
+				size := c.conn.out.Len()
+				p.take(c, min(cut, size))
+				p.loops[c.loop].clients.Gone(c.id)
+				c.conn.over, c.conn = true, nil
+				p.connect(c)
+				p.converge()
+				if cut >= size {
+					break
+				}
+			}
+		}
+	}
+}
